@@ -1,0 +1,55 @@
+# Everything a contributor runs. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := env OMP_NUM_THREADS=1
+RUNS ?= runs
+VOLUME ?= volumes/data
+
+.DEFAULT_GOAL := help
+.PHONY: help env quickstart test test-all lint crds reference wheels clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# torch first and by exact minor version: an open range would resolve to a CUDA build of several gigabytes.
+$(VENV)/.ready: constraints.txt crds/pyproject.toml operator/pyproject.toml worker/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt "torch==2.13.*"
+	$(BIN)/pip install --quiet --constraint constraints.txt -e crds -e operator -e worker
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.ready requirements-dev.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	touch $@
+
+env: $(VENV)/.ready  ## the virtual environment with the three packages
+
+quickstart: env  ## fetch MovieLens-100K, train examples/movielens-maml.yaml, write runs/quickstart/report.html
+	@$(BIN)/gmeta fetch movielens-100k --out $(VOLUME)/ml-100k-raw
+	@$(RUN) $(BIN)/gmeta run examples/movielens-maml.yaml --fresh \
+	    --volume data=$(VOLUME) --volume runs=$(RUNS) --set spec.checkpoint.path=quickstart
+
+test: $(VENV)/.dev lint  ## lint, types and every test that fits a laptop
+	$(RUN) $(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(VENV)/.dev lint  ## `make test` and the long suites
+	$(RUN) $(BIN)/python -m pytest -q
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p gmeta_api -p gmeta_operator -p gmeta_worker
+	$(BIN)/mypy bench tests
+
+crds: env  ## regenerate the CRD from gmeta_api
+	$(BIN)/python -m gmeta_api.crd > crds/gmeta.dev_metatrainingjobs.yaml
+
+reference: env  ## regenerate docs/manifest.md from gmeta_api
+	$(BIN)/python -m gmeta_api.reference > docs/manifest.md
+
+wheels: $(VENV)/.dev  ## build the three wheels into dist/
+	for part in crds operator worker; do $(BIN)/python -m build --quiet --wheel --outdir dist $$part || exit 1; done
+
+clean:  ## remove what the targets above made (data and runs stay)
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,51 @@
+"""The one place where CEL rules are evaluated outside of the API server.
+
+The engine is `common-expression-language` (cel-rust). Like the API server it refuses `1 + true` (cel-python 0.5
+answers 2) and compares an integer with a double by value (cel-python has no overload). It compiles a rule once and
+evaluates it in about 10 microseconds, cel-python in 300. Rules use only what it and Kubernetes have in common: has(),
+all, exists, exists_one, in, the ternary operator, startsWith(), matches() and size() of lists and maps; not size() of
+a text, which counts bytes here and characters there.
+"""
+
+from collections.abc import Collection, Iterator
+from functools import cache
+from typing import Any
+
+import cel
+
+from gmeta_api.shapes import Location, Shape, children
+from gmeta_api.spec.base import Rule
+
+
+def rule_problems(
+    shape: Shape,
+    value: Any,  # noqa: ANN401 - any JSON value
+    location: Location,
+    skip: Collection[Location] = (),
+) -> Iterator[tuple[Location, str]]:
+    """Evaluate every rule on a value and on all that it contains.
+
+    Args:
+        shape: what the value is known to look like.
+        value: JSON value with all defaults filled in.
+        location: where the value is.
+        skip: locations of values whose own rules are left out.
+
+    Yields:
+        Where a rule is broken, and its message.
+    """
+    for rule in () if location in skip else shape.rules:
+        if not rule.transition and not holds(rule, value):
+            yield (*location, *rule.field.split(".")) if rule.field else location, rule.message
+    for child, child_value, part in children(shape, value):
+        yield from rule_problems(child, child_value, (*location, part), skip)
+
+
+def holds(rule: Rule, value: Any, old: Any = None) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a rule holds for a value (and, for a transition rule, its former version)."""
+    return bool(_compiled(rule.cel).execute({"self": value, "oldSelf": old}))
+
+
+@cache
+def _compiled(expression: str) -> cel.Program:
+    return cel.compile(expression)

@@ -1,0 +1,60 @@
+"""`python -m gmeta_worker ROLE`: the processes of a job, with everything else in their environment."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from gmeta_api.errors import GMetaError
+from gmeta_api.exit_codes import ExitCode
+
+from gmeta_worker.runtime import Runtime
+
+
+def prepare(runtime: Runtime) -> int:
+    """The one-shot data preparation."""
+    from gmeta_worker.metaio.prepare import run
+
+    data = runtime.document.spec.data
+    assert data.prepare is not None, "the plan has this process only where the manifest has spec.data.prepare"
+    run(data.prepare, runtime.volumes[data.volume], runtime.dataset_folder)
+    return ExitCode.OK
+
+
+def coordinator(runtime: Runtime) -> int:
+    """The job's coordinator."""
+    from gmeta_worker.coordination.service import run_coordinator
+
+    address = urlsplit(runtime.coordinator)
+    assert address.hostname is not None
+    assert address.port is not None
+    return run_coordinator(runtime.document, address.hostname, address.port, runtime.run_folder)
+
+
+def worker(runtime: Runtime) -> int:
+    """A training worker."""
+    from gmeta_worker.training.worker import run_worker
+
+    return run_worker(runtime)
+
+
+ROLES: dict[str, Callable[[Runtime], int]] = {"prepare": prepare, "coordinator": coordinator, "worker": worker}
+
+
+def main() -> int:
+    """Run the role named on the command line; the exit code is one of gmeta_api.exit_codes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    role = ROLES.get(sys.argv[1]) if len(sys.argv) == 2 else None
+    if role is None:
+        print(f"usage: python -m gmeta_worker {{{'|'.join(ROLES)}}}", file=sys.stderr)
+        return ExitCode.USAGE
+    try:
+        return int(role(Runtime.from_environment(os.environ)))
+    except GMetaError as error:
+        print(f"gmeta: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The `gmeta` command: one file a subcommand."""

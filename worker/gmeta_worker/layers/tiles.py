@@ -1,0 +1,125 @@
+"""Products between the rows of the same task, over ragged tasks packed one after another.
+
+The inner loop needs, for every row of one side, a weighted sum over its task's rows of the other side. Tasks differ in size, so
+both sides are cut into *tiles* that never span two tasks, and only tiles of the same task are multiplied: the work grows with
+the sum over tasks of (left rows x right rows), and one long task does not make the others pay. Built of index, add and bmm only,
+hence differentiable any number of times. The rows that a tile misses are zero, which on the right stands in for a mask; on the
+left they are dropped again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Ints = NDArray[np.int64]
+
+CUT_HEIGHT = 16
+
+
+@dataclass(frozen=True)
+class TileLayout:
+    """How packed rows lie in tiles.
+
+    Attributes:
+        rows: n, the packed rows.
+        height: B, the rows of a tile.
+        tasks: int64[tiles], the task of each tile, ascending.
+        slots: int64[n], where each row lies among the tiles' rows; None if the rows fill the tiles just as they are.
+    """
+
+    rows: int
+    height: int
+    tasks: Ints
+    slots: Tensor | None
+
+    def tile(self, packed: Tensor) -> Tensor:
+        """[n, width] -> [tiles, B, width]; missing rows are zero."""
+        if self.slots is not None:
+            packed = packed.new_zeros(len(self.tasks) * self.height, packed.shape[1]).index_copy(0, self.slots, packed)
+        return packed.view(len(self.tasks), self.height, packed.shape[1])
+
+    def untile(self, tiles: Tensor) -> Tensor:
+        """[tiles, B, width] -> [n, width]; the inverse of `tile`."""
+        flat = tiles.flatten(0, 1)
+        return flat if self.slots is None else flat.index_select(0, self.slots)
+
+
+@dataclass(frozen=True)
+class TilePairs:
+    """Every pair of a left and a right tile of the same task.
+
+    Attributes:
+        left: layout of the rows that receive.
+        right: layout of the rows that are summed over.
+        index: int64[pairs] left and int64[pairs] right tile of each pair; None if tile p goes with tile p, for every p.
+    """
+
+    left: TileLayout
+    right: TileLayout
+    index: tuple[Tensor, Tensor] | None
+
+    def product(self, left: Tensor, right: Tensor, values: Tensor, constant: float) -> Tensor:
+        """For each left row l, the sum over its task's right rows r of (l . r + constant) * value_r.
+
+        Args:
+            left: [left tiles, L, width].
+            right: [right tiles, R, width]; R is the right height, or a multiple where several steps lie side by side.
+            values: [right tiles, R, out]; zero where `right` has no row.
+            constant: added to every dot product.
+
+        Returns:
+            [n, out], packed like the left side; zero for rows of a task without right rows.
+        """
+        if self.index is None:
+            return self.left.untile(_weighted_sum(left, right, values, constant))
+        pick_left, pick_right = self.index
+        sums = _weighted_sum(
+            left.index_select(0, pick_left),
+            right.index_select(0, pick_right),
+            values.index_select(0, pick_right),
+            constant,
+        )
+        total = sums.new_zeros(len(self.left.tasks), *sums.shape[1:])
+        return self.left.untile(total.index_add(0, pick_left, sums))
+
+
+def _weighted_sum(left: Tensor, right: Tensor, values: Tensor, constant: float) -> Tensor:
+    dots = torch.bmm(left, right.transpose(1, 2))
+    return torch.bmm(dots + constant if constant else dots, values)
+
+
+def tile_height(lengths: Ints) -> int:
+    """Rows of a tile for tasks of these lengths.
+
+    One tile a task needs no pairing at all and is fastest while it at most doubles the rows; beyond that (a few long tasks among
+    short ones) tasks are cut.
+    """
+    longest = int(lengths.max(initial=0))
+    padded = longest * int(np.count_nonzero(lengths))
+    return max(longest, 1) if padded <= 2 * int(lengths.sum()) else CUT_HEIGHT
+
+
+def make_layout(lengths: Ints, height: int, device: torch.device) -> TileLayout:
+    """Lay tasks of `lengths` rows, packed in order, into tiles of `height` rows."""
+    tiles = -(-lengths // height)
+    rows = int(lengths.sum())
+    first_slot = (np.cumsum(tiles) - tiles) * height
+    first_row = np.cumsum(lengths) - lengths
+    slots = np.repeat(first_slot - first_row, lengths) + np.arange(rows)
+    filled = rows == int(tiles.sum()) * height
+    tasks = np.repeat(np.arange(len(lengths)), tiles)
+    return TileLayout(rows, height, tasks, None if filled else torch.from_numpy(slots).to(device))
+
+
+def make_pairs(left: TileLayout, right: TileLayout, device: torch.device) -> TilePairs:
+    """Join each left tile with all right tiles of its task."""
+    if np.array_equal(left.tasks, right.tasks) and np.all(np.diff(left.tasks)):
+        return TilePairs(left, right, None)
+    begin = np.searchsorted(right.tasks, left.tasks, side="left")
+    partners = np.searchsorted(right.tasks, left.tasks, side="right") - begin
+    pick_left = np.repeat(np.arange(len(left.tasks)), partners)
+    pick_right = np.repeat(begin - (np.cumsum(partners) - partners), partners) + np.arange(len(pick_left))
+    return TilePairs(left, right, (torch.from_numpy(pick_left).to(device), torch.from_numpy(pick_right).to(device)))

@@ -1,0 +1,84 @@
+"""Progress of a run in the terminal: one live line, or a plain line every few seconds where there is no terminal."""
+
+import math
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from gmeta_worker.coordination.messages import Status
+
+PLAIN_SECONDS = 5.0
+
+
+class ProgressDisplay:
+    """Shows status documents as they come."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=1)
+        self._next_plain = 0.0
+        self._evaluations = 0
+
+    def show(self, status: Status) -> None:
+        """Show `status`; a new evaluation gets a line of its own that stays."""
+        progress = status.progress
+        if status.evaluations > self._evaluations and progress is not None:
+            self._evaluations = status.evaluations
+            self._console.print(evaluation_line(status), highlight=False)
+        if progress is None:
+            return
+        self._bar.update(
+            self._task,
+            total=max(progress.total_steps, 1),
+            completed=progress.step,
+            description=throughput_line(status),
+        )
+        if not self._console.is_terminal and time.monotonic() >= self._next_plain:
+            self._next_plain = time.monotonic() + PLAIN_SECONDS
+            self._console.print(f"step {progress.step}/{progress.total_steps}  {throughput_line(status)}", highlight=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+
+def throughput_line(status: Status) -> str:
+    """Samples and tasks a second, loss, valid AUC and the share of time spent waiting for input."""
+    progress = status.progress
+    if progress is None:
+        return status.state
+    auc = "—" if progress.auc is None or math.isnan(progress.auc) else f"{progress.auc:.4f}"
+    return (
+        f"epoch {progress.epoch}  {progress.samples_per_second:,.0f} samples/s  {progress.tasks_per_second:,.0f} tasks/s  "
+        f"loss {progress.loss:.4f}  valid AUC {auc}  input wait {progress.input_wait_share:.0%}"
+    )
+
+
+def evaluation_line(status: Status) -> str:
+    """The latest evaluation, by shot, un-adapted and adapted."""
+    evaluation = status.last_evaluation
+    if evaluation is None:
+        return ""
+    by_shot: dict[int, dict[bool, float]] = {}
+    for row in evaluation.rows:
+        by_shot.setdefault(row.shot, {})[row.adapted] = row.auc
+    parts = [
+        f"{shot}-shot " + " → ".join(f"{auc[mode]:.4f}" for mode in (False, True) if mode in auc)
+        for shot, auc in by_shot.items()
+    ]
+    return f"{evaluation.split} AUC after step {evaluation.step} (un-adapted → adapted):  " + "   ".join(parts)

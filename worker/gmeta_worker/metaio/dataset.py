@@ -1,0 +1,115 @@
+"""A Meta-IO dataset on disk and its splits."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from gmeta_api.errors import DataError
+from numpy.typing import NDArray
+
+from gmeta_worker.metaio.card import REMEDY, Card, Schema, SplitCard, read_card
+from gmeta_worker.metaio.chunk import Chunk, chunk_schema, decode_chunk
+from gmeta_worker.metaio.files import open_table, read_file
+from gmeta_worker.metaio.tasks import INDEX_SCHEMA, TaskIndex, decode_index
+
+VOCABULARY_SCHEMA = pa.schema([("key", pa.int64()), ("count", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset directory; nothing but the card is read until it is asked for."""
+
+    path: Path
+    card: Card
+
+    @classmethod
+    def open(cls, path: Path) -> "Dataset":
+        """Open the dataset at ``path``.
+
+        Raises:
+            DataError: No complete dataset there, or a damaged card.
+        """
+        return cls(path, read_card(path))
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+        return self.card.schema
+
+    def split(self, name: str) -> "Split":
+        """Return a split.
+
+        Raises:
+            DataError: The dataset has no such split, or its task index is damaged.
+        """
+        if name not in self.card.splits:
+            raise DataError(f"{self.path}: no split {name!r}; the dataset has {', '.join(self.card.splits)}")
+        return Split(self.path, name, self.card.splits[name], self.schema)
+
+    def vocabulary(self, name: str) -> NDArray[np.int64]:
+        """Return the distinct keys of a vocabulary in the train split, ascending.
+
+        Raises:
+            DataError: The dataset has no such vocabulary, or its file is damaged.
+        """
+        if name not in self.card.vocabularies:
+            raise DataError(f"{self.path}: no vocabulary {name!r}; the dataset has {', '.join(self.card.vocabularies)}")
+        card, where = self.card.vocabularies[name].file, f"vocabulary {name}"
+        buffer = read_file(self.path, card, where)
+        batch = open_table(self.path, card, where, buffer, VOCABULARY_SCHEMA)
+        keys: NDArray[np.int64] = batch.column("key").to_numpy(zero_copy_only=True)
+        return keys
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a dataset: its task index, and its chunks on demand."""
+
+    root: Path
+    name: str
+    card: SplitCard
+    schema: Schema
+    _verified: set[int] = field(default_factory=set, repr=False, compare=False)
+
+    @cached_property
+    def tasks(self) -> TaskIndex:
+        """The task index, read at first use.
+
+        Raises:
+            DataError: Damaged index, or one that does not fit the chunks.
+        """
+        where = f"split {self.name}, task index"
+        buffer = read_file(self.root, self.card.index, where)
+        index = decode_index(open_table(self.root, self.card.index, where, buffer, INDEX_SCHEMA))
+        self._check_fit(index)
+        return index
+
+    @cached_property
+    def row_offsets(self) -> NDArray[np.int64]:
+        """Rows before each chunk in the split's file order: int64[chunks + 1]."""
+        return np.cumsum([0, *(chunk.rows for chunk in self.card.chunks)], dtype=np.int64)
+
+    def read_chunk(self, number: int) -> Chunk:
+        """Read a chunk, once and forward; its checksum is compared on its first read by this object.
+
+        Raises:
+            DataError: Damaged chunk.
+        """
+        card, where = self.card.chunks[number], f"split {self.name}, chunk {number}"
+        buffer = read_file(self.root, card.file, where, verify=number not in self._verified)
+        batch = open_table(self.root, card.file, where, buffer, chunk_schema(self.schema))
+        if batch.num_rows != card.rows:
+            raise DataError(f"{self.root}: {where}: expected {card.rows} rows, found {batch.num_rows}; {REMEDY}")
+        self._verified.add(number)
+        return decode_chunk(batch, self.schema)
+
+    def _check_fit(self, index: TaskIndex) -> None:
+        rows = np.bincount(index.chunk, weights=index.rows, minlength=len(self.card.chunks)).astype(np.int64)
+        expected = np.diff(self.row_offsets)
+        if not np.array_equal(rows, expected):
+            raise DataError(
+                f"{self.root}: split {self.name}, task index ({self.card.index.path}): its tasks have {rows.sum()} rows "
+                f"in {len(rows)} chunks, the card says {expected.sum()} in {len(expected)}; {REMEDY}"
+            )

@@ -1,0 +1,87 @@
+"""Whole-file reads and writes checked against the card: a damaged file is named, with what was expected and found."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from gmeta_api.errors import DataError
+from numpy.typing import NDArray
+
+from gmeta_worker.metaio.card import REMEDY, FileCard
+
+
+def read_file(root: Path, card: FileCard, where: str, *, verify: bool = True) -> pa.Buffer:
+    """Read one file forward into a private buffer.
+
+    Args:
+        root: The dataset.
+        card: Path, size and checksum to expect.
+        where: What the file is, for messages: ``split train, chunk 3``.
+        verify: Whether to compare the checksum; the size always is.
+
+    Raises:
+        DataError: Missing, unreadable, truncated or corrupt file.
+    """
+    try:
+        content = _read(root / card.path)
+    except FileNotFoundError:
+        raise _damaged(root, card, where, "the file is missing") from None
+    except OSError as error:
+        raise _damaged(root, card, where, f"the file cannot be read: {error.strerror}") from None
+    if content.size != card.bytes:
+        raise _damaged(root, card, where, f"expected {card.bytes} bytes, found {content.size}")
+    if verify and (found := checksum(content)) != card.xxh3:
+        raise _damaged(root, card, where, f"expected checksum {card.xxh3}, found {found}")
+    return pa.py_buffer(content)
+
+
+def open_table(root: Path, card: FileCard, where: str, buffer: pa.Buffer, schema: pa.Schema) -> pa.RecordBatch:
+    """Decode the single record batch of an Arrow IPC file without copying.
+
+    Raises:
+        DataError: Not an Arrow file, not one record batch, or other columns than ``schema``.
+    """
+    try:
+        reader = pa.ipc.open_file(buffer)
+    except pa.ArrowInvalid:
+        raise _damaged(root, card, where, "not an Arrow IPC file") from None
+    if not reader.schema.equals(schema):
+        raise _damaged(root, card, where, f"expected columns {_columns(schema)}, found {_columns(reader.schema)}")
+    if reader.num_record_batches != 1:
+        raise _damaged(root, card, where, f"expected 1 record batch, found {reader.num_record_batches}")
+    return reader.get_batch(0)
+
+
+def write_table(root: Path, path: str, batch: pa.RecordBatch) -> FileCard:
+    """Write one record batch as an Arrow IPC file and return its card."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    content = sink.getvalue()
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_bytes(content)
+    return FileCard(path=path, bytes=content.size, xxh3=checksum(content))
+
+
+def checksum(content: pa.Buffer | NDArray[np.uint8]) -> str:
+    """Return the xxh3_64 of a buffer in hexadecimal."""
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    with path.open("rb", buffering=0) as file:
+        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        done = 0
+        while done < content.size and (count := file.readinto(content[done:])):
+            done += count
+    return content[:done]
+
+
+def _damaged(root: Path, card: FileCard, where: str, problem: str) -> DataError:
+    return DataError(f"{root}: {where} ({card.path}): {problem}; {REMEDY}")
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)

@@ -1,0 +1,100 @@
+"""Read-ahead: a background thread runs an iterator into a bounded queue."""
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import Empty, Queue
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class _End:
+    """The iterator ended, by itself or with an error."""
+
+    error: Exception | None
+
+
+class Prefetcher(Generic[Item]):
+    """Iterates over ``source``, run up to ``depth`` items ahead by a thread.
+
+    An exception of the source is raised in the consumer, after the items before it. The thread ends with the source, on
+    ``close``, at the end of a ``with`` block, or when the prefetcher is garbage.
+
+    Attributes:
+        wait_seconds: Time that the consumer has waited for items so far.
+    """
+
+    def __init__(self, source: Iterator[Item], depth: int) -> None:
+        self.wait_seconds = 0.0
+        self._queue: Queue[Item | _End] = Queue(depth)
+        self._done = False
+        stop = threading.Event()
+        # The thread must not refer to self, or the finalizer below would never run.
+        thread = threading.Thread(target=_run, args=(source, self._queue, stop), name="gmeta-prefetch", daemon=True)
+        self._finalizer = weakref.finalize(self, _stop, thread, self._queue, stop)
+        thread.start()
+
+    @property
+    def queue_depth(self) -> int:
+        """Items that are ready."""
+        return self._queue.qsize()
+
+    def close(self) -> None:
+        """End the thread and wait for it; safe to call again."""
+        self._done = True
+        self._finalizer()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        if self._done:
+            raise StopIteration
+        started = time.perf_counter()
+        item = self._queue.get()
+        self.wait_seconds += time.perf_counter() - started
+        if not isinstance(item, _End):
+            return item
+        self.close()
+        raise item.error or StopIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _run(source: Iterator[Item], queue: Queue[Item | _End], stop: threading.Event) -> None:
+    end = _End(None)
+    try:
+        for item in source:
+            queue.put(item)
+            if stop.is_set():
+                return
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the consumer's
+        end = _End(error)
+    queue.put(end)
+
+
+def _stop(thread: threading.Thread, queue: Queue[Item | _End], stop: threading.Event) -> None:
+    """End the thread: one that waits in ``put`` finds room after the queue is drained, and then sees ``stop``."""
+    stop.set()
+    while thread.is_alive():
+        _drain(queue)
+        thread.join(timeout=0.05)
+
+
+def _drain(queue: Queue[Item | _End]) -> None:
+    try:
+        while True:
+            queue.get_nowait()
+    except Empty:
+        return

@@ -1,0 +1,70 @@
+"""What a process of a job is told by its environment: the same variables on a laptop and in a pod."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gmeta_api.errors import ManifestError, Problem
+from gmeta_api.document import JobDocument
+from pydantic import ValidationError
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A process's view of its job.
+
+    Attributes:
+        document: the job, its attempt and its checked spec.
+        volumes: folder of each volume.
+        coordinator: address of the coordinator, `http://host:port`.
+        metrics_port: where a worker serves its Prometheus metrics.
+        worker_index: index of this worker among the job's workers.
+    """
+
+    document: JobDocument
+    volumes: Mapping[str, Path]
+    coordinator: str
+    metrics_port: int
+    worker_index: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Runtime":
+        """Read the GMETA_* variables and the job document.
+
+        Raises:
+            ManifestError: a variable is missing or the document is not one of this version.
+        """
+        try:
+            job = Path(environment["GMETA_JOB"])
+            document = JobDocument.from_json(job.read_text())
+            volumes = {name: Path(folder) for name, folder in json.loads(environment["GMETA_VOLUMES"]).items()}
+        except KeyError as missing:
+            raise _problem(str(missing.args[0]), "expected this variable; start jobs with `gmeta run`") from None
+        except OSError as error:
+            raise _problem("GMETA_JOB", f"cannot read the job document: {error}") from None
+        except (ValidationError, json.JSONDecodeError) as error:
+            raise _problem("GMETA_JOB", f"the job document is not one of this version: {error}") from None
+        return cls(
+            document=document,
+            volumes=volumes,
+            coordinator=environment.get("GMETA_COORDINATOR", ""),
+            metrics_port=int(environment.get("GMETA_METRICS_PORT", "0")),
+            worker_index=int(environment.get("GMETA_WORKER_INDEX", "0")),
+        )
+
+    @property
+    def dataset_folder(self) -> Path:
+        """Where the Meta-IO dataset lies."""
+        data = self.document.spec.data
+        return self.volumes[data.volume] / data.path
+
+    @property
+    def run_folder(self) -> Path:
+        """Where commits and the report go."""
+        checkpoint = self.document.spec.checkpoint
+        return self.volumes[checkpoint.volume] / checkpoint.path
+
+
+def _problem(path: str, message: str) -> ManifestError:
+    return ManifestError([Problem(path, message)])

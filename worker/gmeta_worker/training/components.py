@@ -1,0 +1,78 @@
+"""The parts of a run that a manifest and a dataset (or a commit) determine: vocabularies, rows, model, algorithm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from gmeta_api.errors import ModelError
+from gmeta_api.spec import ModelSpec, Spec
+from numpy.typing import NDArray
+from torch import nn
+
+from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Vocabulary, row_optimizer
+from gmeta_worker.meta import Algorithm, build_algorithm
+from gmeta_worker.metaio import Schema
+from gmeta_worker.models import ModelInputs, build_model
+from gmeta_worker.training.inputs import InputAssembler
+
+
+@dataclass(frozen=True)
+class Components:
+    """Everything a step and an evaluation compute with."""
+
+    schema: Schema
+    vocabularies: Mapping[str, Vocabulary]
+    store: RowStore
+    model: nn.Module
+    algorithm: Algorithm
+    assembler: InputAssembler
+
+
+def build_components(
+    spec: Spec, schema: Schema, keys: Mapping[str, NDArray[np.int64]], device: torch.device
+) -> Components:
+    """Build the parts for a job.
+
+    Args:
+        spec: the job's spec.
+        schema: the dataset's columns.
+        keys: the known keys of each vocabulary (train rows), sorted.
+        device: where model and rows live.
+
+    Raises:
+        ModelError: the model cannot be built, or the device is not there.
+    """
+    vocabularies = {name: _vocabulary(spec.model, name, known) for name, known in keys.items()}
+    tables = {name: vocabulary.rows for name, vocabulary in vocabularies.items()}
+    seed = spec.training.seed
+    store = RowStore(tables, spec.model.embedding_dim, row_optimizer(spec.optimizer.sparse), seed=seed, device=device)
+    features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
+    inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
+    model = build_model(spec.model, inputs, seed).to(device)
+    algorithm = build_algorithm(spec.meta, model, list(tables))
+    assembler = InputAssembler(schema, vocabularies, store, device=device)
+    return Components(schema, vocabularies, store, model, algorithm, assembler)
+
+
+def _vocabulary(spec: ModelSpec, name: str, keys: NDArray[np.int64]) -> Vocabulary:
+    chosen = next((override for override in spec.vocabularies if override.name == name), spec.vocabulary)
+    if chosen.type == "hash":
+        assert chosen.rows is not None, "a rule of the manifest holds this"
+        return HashVocabulary(chosen.rows)
+    return ExactVocabulary(keys)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of `spec.training.device`; `auto` takes a GPU where there is one.
+
+    Raises:
+        ModelError: cuda is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "spec.training.device: 'cuda' was asked for, but this process sees no GPU; "
+            "use 'auto' or 'cpu', or give the worker pods nvidia.com/gpu in spec.workers.resources.limits"
+        )
+    has_gpu = torch.cuda.is_available()
+    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and has_gpu) else "cpu")

@@ -1,0 +1,118 @@
+"""From a step batch as read (numpy, 64-bit keys) to what a step computes on (tensors, positions in the looked-up rows)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gmeta_worker.embedding import RowStore, Vocabulary
+from gmeta_worker.meta import RaggedIndex, Samples, TaskSamples
+from gmeta_worker.metaio import Ragged, Schema, StepBatch
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """One step's samples and the rows they need.
+
+    Attributes:
+        ids: int64[U], sorted unique global row ids of support and query together: the one lookup of the step.
+        samples: the packed samples; their indices point into the U looked-up rows.
+    """
+
+    ids: torch.Tensor
+    samples: TaskSamples
+
+
+class InputAssembler:
+    """Maps keys to rows with the job's vocabularies and packs support and query.
+
+    Args:
+        schema: columns of the dataset, in the order of the step batches.
+        vocabularies: name -> key-to-row mapping; every feature's vocabulary is in it.
+        store: gives the global id of a table's row.
+        dtype: of numeric features and labels.
+        device: where the tensors go.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        vocabularies: Mapping[str, Vocabulary],
+        store: RowStore,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+    ) -> None:
+        self._schema = schema
+        self._vocabularies = vocabularies
+        self._store = store
+        self._dtype = dtype
+        self._device = device or torch.device("cpu")
+        self._table_number = {name: number for number, name in enumerate(vocabularies)}
+
+    def __call__(self, batch: StepBatch) -> StepInputs:
+        """Pack `batch`: one set of unique rows, support rows apart from query rows, tasks in order."""
+        features = [*self._schema.categorical, *self._schema.multi]
+        columns = [batch.keys[:, c] for c in range(batch.keys.shape[1])] + [ragged.values for ragged in batch.multi]
+        ids = [self._global_ids(feature.vocabulary, keys) for feature, keys in zip(features, columns, strict=True)]
+        unique, first, inverse = np.unique(np.concatenate(ids or [_NONE]), return_index=True, return_inverse=True)
+        owner = np.repeat([self._table_number[f.vocabulary] for f in features], [len(i) for i in ids]).astype(np.int64)
+        positions = np.split(inverse.astype(np.int64), np.cumsum([len(i) for i in ids])[:-1])
+        singles = positions[: len(self._schema.categorical)]
+        index = np.stack(singles, axis=1) if singles else np.zeros((len(batch.labels), 0), dtype=np.int64)
+        multi = [Ragged(r.offsets, p) for r, p in zip(batch.multi, positions[len(singles) :], strict=True)]
+        support, query = split_rows(batch.offsets, batch.support)
+        samples = TaskSamples(
+            tasks=len(batch.support),
+            support=self._samples(batch, support, index, multi),
+            query=self._samples(batch, query, index, multi),
+            tables=self._tensor(owner[first]),
+        )
+        return StepInputs(ids=self._tensor(unique), samples=samples)
+
+    def _global_ids(self, table: str, keys: Ints) -> Ints:
+        return self._store.row_ids(table, self._vocabularies[table].index(keys))
+
+    def _samples(self, batch: StepBatch, rows: Ints, index: Ints, multi: Sequence[Ragged]) -> Samples:
+        task = np.searchsorted(batch.offsets, rows, side="right") - 1
+        return Samples(
+            task=self._tensor(task),
+            numeric=self._tensor(batch.numeric[rows]).to(self._dtype),
+            index=self._tensor(index[rows]),
+            multi=tuple(self._ragged(take_ragged(ragged, rows)) for ragged in multi),
+            labels=self._tensor(batch.labels[rows, 0]).to(self._dtype),
+        )
+
+    def _ragged(self, ragged: Ragged) -> RaggedIndex:
+        return RaggedIndex(offsets=self._tensor(ragged.offsets), values=self._tensor(ragged.values))
+
+    def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def split_rows(offsets: Ints, support: Ints) -> tuple[Ints, Ints]:
+    """Row numbers of the support and of the query: the first support[t] rows of task t, and its other rows.
+
+    Args:
+        offsets: int64[T+1], where each task's rows begin.
+        support: int64[T].
+    """
+    lengths = np.diff(offsets)
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    is_support = within < np.repeat(support, lengths)
+    return np.flatnonzero(is_support), np.flatnonzero(~is_support)
+
+
+def take_ragged(ragged: Ragged, rows: Ints) -> Ragged:
+    """The lists of `rows`, in that order."""
+    lengths = np.diff(ragged.offsets)[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    source = np.repeat(ragged.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return Ragged(offsets, ragged.values[source])

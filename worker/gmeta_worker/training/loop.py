@@ -1,0 +1,149 @@
+"""The run of one worker: epochs of steps, evaluations, commits, and a clean stop at any step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from gmeta_api.spec import TrainingSpec
+
+from gmeta_worker.checkpoint import Ledger
+from gmeta_worker.metaio import StepBatch, StepReader
+from gmeta_worker.training.early_stop import Metric, Progress, observe, should_stop
+from gmeta_worker.training.evaluator import Score, headline
+from gmeta_worker.training.phases import PhaseClock
+from gmeta_worker.training.reporting import Reporter
+from gmeta_worker.training.step import StepResult
+
+
+class Stop(Enum):
+    """Why the loop ended."""
+
+    FINISHED = "every step was trained"
+    EARLY = "no improvement on the valid tasks"
+    INTERRUPTED = "asked to stop; committed"
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a commit holds beside the weights: how far the run is, and what early stopping remembers."""
+
+    ledger: Ledger
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class LoopActions:
+    """What the loop needs done; each is a side effect behind a plain function.
+
+    Attributes:
+        train: one training step, given its step batch and global number.
+        evaluate: scores of the evaluation split.
+        commit: makes a commit of the current weights at a position; the value is that of the watched metric at this
+            very step, or None if it was not evaluated.
+        interrupted: whether a signal asked to stop.
+    """
+
+    train: Callable[[StepBatch, int], StepResult]
+    evaluate: Callable[[], list[Score]]
+    commit: Callable[[Position, float | None], None]
+    interrupted: Callable[[], bool]
+
+
+class TrainingLoop:
+    """Runs steps from a position to the end."""
+
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        every_steps: int,
+        reader: StepReader,
+        actions: LoopActions,
+        reporter: Reporter,
+        clock: PhaseClock,
+    ) -> None:
+        self._spec = spec
+        self._commit_every = every_steps
+        self._reader = reader
+        self._do = actions
+        self._report = reporter
+        self._clock = clock
+        self._steps_per_epoch = reader.steps()
+        self._total = total_steps(spec, self._steps_per_epoch)
+        self._committed_step = -1
+
+    def run(self, position: Position) -> tuple[Position, Stop]:
+        """Train from `position` until the last step, an early stop or an interruption; the end is committed in each case."""
+        while position.ledger.global_step < self._total:
+            position, stop = self._epoch(position)
+            if stop is not None:
+                self._commit(position, None)
+                return position, stop
+        self._commit(position, None)
+        return position, Stop.FINISHED
+
+    def _epoch(self, position: Position) -> tuple[Position, Stop | None]:
+        with self._reader.epoch(position.ledger.epoch, position.ledger.step) as batches:
+            for batch in self._clock.measured("input", batches):
+                result = self._do.train(batch, position.ledger.global_step)
+                ledger = position.ledger.advance(
+                    steps_per_epoch=self._steps_per_epoch, tasks=result.tasks, samples=result.samples
+                )
+                position = Position(ledger, position.progress)
+                self._report.step(ledger, result)
+                position, stop = self._after_step(position)
+                if stop is not None or ledger.global_step >= self._total:
+                    return position, stop
+        return position, None
+
+    def _after_step(self, position: Position) -> tuple[Position, Stop | None]:
+        if self._do.interrupted():
+            return position, Stop.INTERRUPTED
+        step = position.ledger.global_step
+        if evaluation_due(self._spec, step, self._steps_per_epoch, self._total):
+            position = self._evaluate(position)
+            if should_stop(position.progress, self._spec.early_stop):
+                return position, Stop.EARLY
+        elif step % self._commit_every == 0:
+            self._commit(position, None)
+        return position, None
+
+    def _evaluate(self, position: Position) -> Position:
+        with self._clock.measure("evaluation"):
+            scores = self._do.evaluate()
+        self._report.evaluation(position.ledger, self._spec.evaluation.split, scores)
+        best = headline(scores)
+        stop = self._spec.early_stop
+        metric: Metric = stop.metric if stop else "auc"
+        value = float(getattr(best, metric))
+        progress, improved = observe(position.progress, metric, value, stop.min_delta if stop else 0.0)
+        position = Position(position.ledger, progress)
+        if improved:
+            self._commit(position, value)
+        return position
+
+    def _commit(self, position: Position, value: float | None) -> None:
+        """Commit unless this very step already is."""
+        if position.ledger.global_step == self._committed_step:
+            return
+        with self._clock.measure("commit"):
+            self._do.commit(position, value)
+        self._committed_step = position.ledger.global_step
+
+
+def total_steps(spec: TrainingSpec, steps_per_epoch: int) -> int:
+    """Steps of the whole run: given, or epochs times the steps of an epoch."""
+    if spec.steps is not None:
+        return spec.steps
+    assert spec.epochs is not None, "a rule of the manifest holds this"
+    return spec.epochs * steps_per_epoch
+
+
+def evaluation_due(spec: TrainingSpec, step: int, steps_per_epoch: int, total: int) -> bool:
+    """Whether the evaluation split is scored after the global step `step` (counted from 1); always after the last one."""
+    evaluation = spec.evaluation
+    if step >= total:
+        return True
+    if evaluation.every_steps is not None:
+        return step % evaluation.every_steps == 0
+    every = evaluation.every_epochs or 1
+    return step % (every * steps_per_epoch) == 0

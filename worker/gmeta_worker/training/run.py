@@ -1,0 +1,125 @@
+"""One worker's run, from its start or a commit, to its outcome."""
+
+from gmeta_api.exit_codes import ExitCode
+from gmeta_api.spec import Spec
+
+from gmeta_worker.checkpoint import CommitWriter, LoadedCommit, best, load_commit, open_commit
+from gmeta_worker.checkpoint.manifest import Score as CommitScore
+from gmeta_worker.coordination.client import CoordinatorClient
+from gmeta_worker.coordination.messages import Finish, Outcome, ShardWritten, Welcome
+from gmeta_worker.metaio import Dataset, StepReader, SupportPolicy
+from gmeta_worker.metrics import WorkerMetrics
+from gmeta_worker.runtime import Runtime
+from gmeta_worker.training.commits import layout_of, restore_training, restore_weights, start_position, write_state
+from gmeta_worker.training.components import Components, build_components, choose_device
+from gmeta_worker.training.dense_optimizer import DenseOptimizer
+from gmeta_worker.training.evaluator import Evaluator, Score
+from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop, total_steps
+from gmeta_worker.training.phases import PhaseClock
+from gmeta_worker.training.reporting import Reporter, Sender
+from gmeta_worker.training.step import TrainingStep
+from gmeta_worker.training.stop_signal import StopSignal
+
+
+class TrainingRun:
+    """The parts of a run, joined. Building it loads the dataset and the commit to go on from; `outcome` does the work."""
+
+    def __init__(self, runtime: Runtime, client: CoordinatorClient, welcome: Welcome, stop: StopSignal) -> None:
+        spec = runtime.document.spec
+        self._runtime = runtime
+        self._spec = spec
+        self._client = client
+        self._stop = stop
+        self._clock = PhaseClock()
+        self._sender = Sender(runtime.document.attempt, welcome.generation, welcome.rank)
+        self._dataset = Dataset.open(runtime.dataset_folder)
+        loaded = None if welcome.commit is None else load_commit(open_commit(runtime.run_folder / welcome.commit.path))
+        self._parts = build_parts(spec, self._dataset, loaded)
+        self._optimizer = DenseOptimizer(spec.optimizer.dense, self._parts.model)
+        self._position = self._restore(loaded)
+        self._evaluator = Evaluator(self._parts)
+        self._layout = layout_of(self._parts)
+        self._writer = CommitWriter(runtime.run_folder, self._sender.attempt, self._sender.generation, self._layout)
+        job = runtime.document.job
+        self._metrics = WorkerMetrics(job_name=job.name, namespace=job.namespace, rank=welcome.rank)
+
+    def outcome(self) -> Finish:
+        """Train, then score the final split with the best commit; how the run ended."""
+        training = self._spec.training
+        reader = open_reader(self._spec, self._dataset)
+        total = total_steps(training, reader.steps())
+        reporter = Reporter(self._client, self._sender, self._metrics, self._clock, reader, total)
+        step = TrainingStep(self._parts, self._optimizer, self._spec.optimizer, total, self._clock)
+        actions = LoopActions(step, self._evaluate, self._commit, self._stop)
+        loop = TrainingLoop(training, self._spec.checkpoint.every_steps, reader, actions, reporter, self._clock)
+        with self._metrics.serving(self._runtime.metrics_port):
+            position, ended = loop.run(self._position)
+            if ended is Stop.INTERRUPTED:
+                return self._finish("interrupted", ended.value, ExitCode.INTERRUPTED)
+            reporter.evaluation(position.ledger, training.evaluation.final_split, self._final_scores())
+        return self._finish("succeeded", ended.value, ExitCode.OK)
+
+    def _restore(self, loaded: LoadedCommit | None) -> Position:
+        if loaded is None:
+            return start_position()
+        restore_weights(loaded, self._parts)
+        return restore_training(loaded, self._optimizer)
+
+    def _evaluate(self) -> list[Score]:
+        evaluation = self._spec.training.evaluation
+        return self._evaluator(self._dataset.split(evaluation.split), evaluation.shots)
+
+    def _final_scores(self) -> list[Score]:
+        """Scores of the final split, which the run has not looked at before, with the weights of the best evaluation."""
+        chosen = best(self._runtime.run_folder)
+        if chosen is not None:
+            restore_weights(load_commit(chosen), self._parts)
+        evaluation = self._spec.training.evaluation
+        with self._clock.measure("evaluation"):
+            return self._evaluator(self._dataset.split(evaluation.final_split), evaluation.shots)
+
+    def _commit(self, position: Position, value: float | None) -> None:
+        files = write_state(self._writer, self._parts, self._optimizer, position)
+        stop = self._spec.training.early_stop
+        metric = "auc" if stop is None else stop.metric
+        self._client.shard_written(
+            ShardWritten(
+                **self._sender.fence,
+                step=position.ledger.global_step,
+                files=tuple(files),
+                layout=self._layout,
+                ledger=position.ledger,
+                evaluation=None if value is None else CommitScore(metric=metric, value=value),
+                trainer=position.progress.model_dump(),
+            )
+        )
+
+    def _finish(self, outcome: Outcome, message: str, exit_code: ExitCode) -> Finish:
+        sender = self._sender
+        return Finish(
+            attempt=sender.attempt, generation=sender.generation, outcome=outcome, message=message, exit_code=exit_code
+        )
+
+
+def build_parts(spec: Spec, dataset: Dataset, loaded: LoadedCommit | None) -> Components:
+    """The parts for a dataset; a commit's own keys take precedence, so that its rows keep their meaning."""
+    schema = dataset.card.schema
+    names = dict.fromkeys(feature.vocabulary for feature in (*schema.categorical, *schema.multi))
+    keys = {name: dataset.vocabulary(name) for name in names}
+    if loaded is not None:
+        keys |= loaded.vocabularies
+    return build_components(spec, schema, keys, choose_device(spec.training.device))
+
+
+def open_reader(spec: Spec, dataset: Dataset) -> StepReader:
+    """The training reader that `spec` describes."""
+    data, training = spec.data, spec.training
+    support = data.support
+    return StepReader(
+        dataset.split("train"),
+        tasks_per_step=training.tasks_per_step,
+        support=SupportPolicy(support.policy, size=support.size, min=support.min, max=support.max),
+        max_task_rows=data.max_task_rows,
+        seed=training.seed,
+        prefetch=data.prefetch,
+    )

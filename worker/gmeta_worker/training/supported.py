@@ -1,0 +1,36 @@
+"""What the API has words for and this version of the worker cannot do yet: refused by name, never silently ignored."""
+
+from collections.abc import Iterator
+
+from gmeta_api.errors import ManifestError, Problem
+from gmeta_api.spec import Spec
+
+
+def check_supported(spec: Spec) -> None:
+    """Raise ManifestError with every field of `spec` that this version cannot honour."""
+    problems = list(_unsupported(spec))
+    if problems:
+        raise ManifestError(problems)
+
+
+def _unsupported(spec: Spec) -> Iterator[Problem]:
+    if spec.workers.replicas != 1:
+        yield _problem("spec.workers.replicas", spec.workers.replicas, "one worker process; set 1")
+    if spec.workers.processes_per_worker != 1:
+        yield _problem("spec.workers.processesPerWorker", spec.workers.processes_per_worker, "one process; set 1")
+    if spec.training.init_from is not None:
+        yield _problem("spec.training.initFrom", "a commit", "a fresh start or --resume; remove it")
+    if spec.training.phases:
+        yield _problem("spec.training.phases", "a list", "one phase; use spec.meta.algorithm and spec.training.epochs")
+    if spec.training.precision != "float32":
+        yield _problem("spec.training.precision", spec.training.precision, "float32")
+    if spec.data.prepare is not None and len(spec.data.prepare.labels) > 1:
+        count = f"{len(spec.data.prepare.labels)} labels"
+        yield _problem("spec.data.prepare.labels", count, "one label; keep the first and make a dataset for each other")
+    for index, volume in enumerate(spec.volumes):
+        if volume.object_store is not None:
+            yield _problem(f"spec.volumes[{index}].objectStore", "an object store", "folders; use a claim or emptyDir")
+
+
+def _problem(path: str, received: object, supported: str) -> Problem:
+    return Problem(path, f"{received} is valid, but this version of the worker supports only {supported}")

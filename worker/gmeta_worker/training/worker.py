@@ -1,0 +1,41 @@
+"""The worker process: registers, runs, and tells the coordinator of every end that it lives to see."""
+
+import os
+import socket
+import sys
+import uuid
+
+from gmeta_api.errors import GMetaError
+
+from gmeta_worker.coordination.client import CoordinatorClient
+from gmeta_worker.coordination.messages import Finish, Register
+from gmeta_worker.runtime import Runtime
+from gmeta_worker.training.run import TrainingRun
+from gmeta_worker.training.stop_signal import StopSignal
+from gmeta_worker.training.supported import check_supported
+
+
+def run_worker(runtime: Runtime) -> int:
+    """Train the job of `runtime`; the exit code."""
+    stop = StopSignal()
+    client = CoordinatorClient(runtime.coordinator)
+    attempt = runtime.document.attempt
+    try:
+        check_supported(runtime.document.spec)
+        welcome = client.register(
+            Register(
+                attempt=attempt,
+                worker=runtime.worker_index,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                process=uuid.uuid4().hex,
+            )
+        )
+        for warning in welcome.warnings:
+            print(f"gmeta: {warning}", file=sys.stderr)
+        finish = TrainingRun(runtime, client, welcome, stop).outcome()
+    except GMetaError as error:
+        print(f"gmeta: {error}", file=sys.stderr)
+        finish = Finish(attempt=attempt, outcome="failed", message=str(error), exit_code=error.exit_code)
+    client.finish(finish)
+    return finish.exit_code
