@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from gmeta_api.errors import GMetaError
 from gmeta_api.exit_codes import ExitCode
-
 from gmeta_worker.runtime import Runtime
 
 

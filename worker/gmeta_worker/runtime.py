@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gmeta_api.errors import ManifestError, Problem
-from gmeta_api.document import JobDocument
 from pydantic import ValidationError
+
+from gmeta_api.document import JobDocument
+from gmeta_api.errors import ManifestError, Problem
 
 
 @dataclass(frozen=True)

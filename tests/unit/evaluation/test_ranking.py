@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from gmeta_worker.evaluation.ranking import auc, gauc, grouped_auc, log_loss
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gmeta_worker.evaluation.ranking import auc, gauc, grouped_auc, log_loss
 
 samples = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 4)), min_size=1, max_size=60)
 

@@ -1,4 +1,4 @@
-"""Imports run one way: gmeta_api <- operator, gmeta_api <- worker, and the worker's building blocks know nothing of each other."""
+"""Imports run one way: gmeta_api <- operator, gmeta_api <- worker; the worker's building blocks stand alone."""
 
 import ast
 from collections.abc import Iterator

@@ -3,12 +3,13 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gmeta_api.spec import EarlyStopSpec, EvaluationSpec, ScheduleSpec, TrainingSpec
 from gmeta_worker.training.early_stop import Progress, observe, should_stop
 from gmeta_worker.training.loop import evaluation_due, total_steps
 from gmeta_worker.training.schedule import learning_rate
-from hypothesis import given
-from hypothesis import strategies as st
 
 LINEAR = ScheduleSpec(type="linear", warmup_steps=10, min_rate=0.1)
 COSINE = ScheduleSpec(type="cosine", warmup_steps=10, min_rate=0.1)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from gmeta_api.spec import Spec
 from rich.console import Console
 from rich.table import Table
 
+from gmeta_api.spec import Spec
 from gmeta_worker.checkpoint import Commit, best, load_commit, open_commit, require_newest
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME
 from gmeta_worker.metaio import Dataset
@@ -16,7 +16,7 @@ from gmeta_worker.training.evaluator import Evaluator, Score
 from gmeta_worker.training.run import build_parts
 
 
-class Shots(click.ParamType):
+class Shots(click.ParamType[tuple[int, ...]]):
     """Support sizes separated by commas."""
 
     name = "shots"

@@ -4,6 +4,7 @@ import importlib
 import sys
 
 import click
+
 from gmeta_api.errors import GMetaError
 
 # Imported when used: `gmeta validate` must not wait for torch.

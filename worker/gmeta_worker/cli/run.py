@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import click
-from gmeta_api.load import load_manifest
 from rich.console import Console
 
+from gmeta_api.load import load_manifest
 from gmeta_worker.local.launch import Start, launch
 
 

@@ -28,7 +28,7 @@ def gauc(scores: Floats, labels: Floats, tasks: Ints) -> float:
 def grouped_auc(scores: Floats, labels: Floats, groups: Ints, count: int) -> NDArray[np.float64]:
     """AUC of every group 0..count-1 in one pass: float64[count], NaN for a group without both labels.
 
-    Within each group the samples get mid-ranks (ties share their mean rank); the AUC follows from the positives' rank sum.
+    Within each group the samples get mid-ranks (ties share their mean rank); the positives' rank sum gives the AUC.
     """
     positive = labels > 0.5
     order = np.lexsort((scores, groups))

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gmeta_worker.coordination.messages import Status
+from gmeta_worker.coordination.status import Status
 
 PLAIN_SECONDS = 5.0
 
@@ -47,13 +47,17 @@ class ProgressDisplay:
         )
         if not self._console.is_terminal and time.monotonic() >= self._next_plain:
             self._next_plain = time.monotonic() + PLAIN_SECONDS
-            self._console.print(f"step {progress.step}/{progress.total_steps}  {throughput_line(status)}", highlight=False)
+            self._console.print(
+                f"step {progress.step}/{progress.total_steps}  {throughput_line(status)}", highlight=False
+            )
 
     def __enter__(self) -> Self:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
 
@@ -64,7 +68,8 @@ def throughput_line(status: Status) -> str:
         return status.state
     auc = "—" if progress.auc is None or math.isnan(progress.auc) else f"{progress.auc:.4f}"
     return (
-        f"epoch {progress.epoch}  {progress.samples_per_second:,.0f} samples/s  {progress.tasks_per_second:,.0f} tasks/s  "
+        f"epoch {progress.epoch}  {progress.samples_per_second:,.0f} samples/s  "
+        f"{progress.tasks_per_second:,.0f} tasks/s  "
         f"loss {progress.loss:.4f}  valid AUC {auc}  input wait {progress.input_wait_share:.0%}"
     )
 

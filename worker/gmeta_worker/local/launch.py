@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
+from rich.console import Console
+
 from gmeta_api.errors import CheckpointError
 from gmeta_api.exit_codes import ExitCode
 from gmeta_api.plan import Process, make_plan
 from gmeta_api.spec import MetaTrainingJob
-from rich.console import Console
-
 from gmeta_worker.checkpoint import list_commits, next_attempt
 from gmeta_worker.local.children import command_line, environment
 from gmeta_worker.local.site import local_site, run_folder, volume_folders

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from gmeta_api.exit_codes import ExitCode
-from gmeta_api.plan import Plan
 from rich.console import Console
 
+from gmeta_api.exit_codes import ExitCode
+from gmeta_api.plan import Plan
 from gmeta_worker.coordination.client import CoordinatorClient
-from gmeta_worker.coordination.messages import Finish, Status
+from gmeta_worker.coordination.messages import Finish
+from gmeta_worker.coordination.status import Status
 from gmeta_worker.local.children import STOP_SECONDS, Child, Children
 from gmeta_worker.local.display import ProgressDisplay
 
@@ -59,7 +60,7 @@ class Supervisor:
 
     def _wait_until_up(self, coordinator: Child) -> bool:
         while coordinator.exit_code() is None:
-            if self._client.is_up():
+            if self._client.try_status() is not None:
                 return True
             time.sleep(POLL_SECONDS / 5)
         return False
@@ -97,7 +98,9 @@ class Supervisor:
 
     def _failed(self, child: Child) -> int:
         code = child.exit_code() or ExitCode.INTERNAL
-        self._console.print(f"[red]{child.name} ended with exit code {code}.[/] The end of {child.log}:", highlight=False)
+        self._console.print(
+            f"[red]{child.name} ended with exit code {code}.[/] The end of {child.log}:", highlight=False
+        )
         self._console.print(child.last_lines(), markup=False, highlight=False)
         return code
 
@@ -105,7 +108,9 @@ class Supervisor:
         if status is None or status.finished is None:
             return max((worker.exit_code() or 0 for worker in workers), default=ExitCode.INTERNAL)
         finished = status.finished
-        colour = "green" if finished.exit_code == ExitCode.OK else "yellow" if finished.outcome == "interrupted" else "red"
+        colour = (
+            "green" if finished.exit_code == ExitCode.OK else "yellow" if finished.outcome == "interrupted" else "red"
+        )
         self._console.print(f"[{colour}]{finished.outcome}[/]: ", end="")
         self._console.print(finished.message, markup=False, highlight=False)
         return finished.exit_code

@@ -1,13 +1,10 @@
 """Between a run's state in memory and its commits on disk."""
 
-import numpy as np
-from gmeta_api.errors import CheckpointError
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint import FileEntry, Layout, Ledger, LoadedCommit, Table
 from gmeta_worker.checkpoint.writer import CommitWriter
-from gmeta_worker.embedding import ExactVocabulary
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.early_stop import Progress
@@ -16,20 +13,15 @@ from gmeta_worker.training.loop import Position
 _MODEL, _OPTIMIZER = "model/", "optimizer/"
 
 
-def layout_of(parts: Components) -> Layout:
+def layout_of(parts: Components, dim: int) -> Layout:
     """What the commit's tensors look like for these parts."""
     return Layout(
-        dim=parts.store.dim,
+        dim=dim,
         tables={
-            name: Table(rows=vocabulary.rows, vocabulary="exact" if isinstance(vocabulary, ExactVocabulary) else "hash")
+            name: Table(rows=vocabulary.rows, vocabulary="exact" if name in parts.keys else "hash")
             for name, vocabulary in parts.vocabularies.items()
         },
     )
-
-
-def exact_keys(parts: Components) -> dict[str, NDArray[np.int64]]:
-    """Keys of the exact vocabularies, in row order; with them a commit stands alone."""
-    return {name: v.keys for name, v in parts.vocabularies.items() if isinstance(v, ExactVocabulary)}
 
 
 def write_state(
@@ -40,7 +32,7 @@ def write_state(
         **_prefixed(_MODEL, {name: value.detach() for name, value in parts.model.state_dict().items()}),
         **_prefixed(_OPTIMIZER, optimizer.export()),
     }
-    return writer.write(position.ledger.global_step, dense, parts.store.export_blocks, exact_keys(parts))
+    return writer.write(position.ledger.global_step, dense, parts.store.export_blocks, parts.keys)
 
 
 def restore_weights(loaded: LoadedCommit, parts: Components) -> None:

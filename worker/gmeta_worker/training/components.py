@@ -5,23 +5,36 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from gmeta_api.errors import ModelError
-from gmeta_api.spec import ModelSpec, Spec
 from numpy.typing import NDArray
 from torch import nn
 
-from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Vocabulary, row_optimizer
+from gmeta_api.errors import ModelError
+from gmeta_api.spec import ModelSpec, Spec
+from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Vocabulary, build_row_optimizer
 from gmeta_worker.meta import Algorithm, build_algorithm
 from gmeta_worker.metaio import Schema
 from gmeta_worker.models import ModelInputs, build_model
 from gmeta_worker.training.inputs import InputAssembler
 
+Ints = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Components:
-    """Everything a step and an evaluation compute with."""
+    """Everything a step and an evaluation compute with.
+
+    Attributes:
+        schema: columns of the dataset.
+        keys: the keys of the exact vocabularies, in row order; with them a commit stands alone.
+        vocabularies: key-to-row mapping of each table.
+        store: the rows of all tables.
+        model: the dense part.
+        algorithm: how both learn.
+        assembler: makes inputs of step batches.
+    """
 
     schema: Schema
+    keys: Mapping[str, Ints]
     vocabularies: Mapping[str, Vocabulary]
     store: RowStore
     model: nn.Module
@@ -29,9 +42,7 @@ class Components:
     assembler: InputAssembler
 
 
-def build_components(
-    spec: Spec, schema: Schema, keys: Mapping[str, NDArray[np.int64]], device: torch.device
-) -> Components:
+def build_components(spec: Spec, schema: Schema, keys: Mapping[str, Ints], device: torch.device) -> Components:
     """Build the parts for a job.
 
     Args:
@@ -46,16 +57,19 @@ def build_components(
     vocabularies = {name: _vocabulary(spec.model, name, known) for name, known in keys.items()}
     tables = {name: vocabulary.rows for name, vocabulary in vocabularies.items()}
     seed = spec.training.seed
-    store = RowStore(tables, spec.model.embedding_dim, row_optimizer(spec.optimizer.sparse), seed=seed, device=device)
+    store = RowStore(
+        tables, spec.model.embedding_dim, build_row_optimizer(spec.optimizer.sparse.type), seed=seed, device=device
+    )
     features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
     inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
     model = build_model(spec.model, inputs, seed).to(device)
     algorithm = build_algorithm(spec.meta, model, list(tables))
     assembler = InputAssembler(schema, vocabularies, store, device=device)
-    return Components(schema, vocabularies, store, model, algorithm, assembler)
+    exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
+    return Components(schema, exact, vocabularies, store, model, algorithm, assembler)
 
 
-def _vocabulary(spec: ModelSpec, name: str, keys: NDArray[np.int64]) -> Vocabulary:
+def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:
     chosen = next((override for override in spec.vocabularies if override.name == name), spec.vocabulary)
     if chosen.type == "hash":
         assert chosen.rows is not None, "a rule of the manifest holds this"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
+
 from gmeta_api.errors import CheckpointError
 from gmeta_api.spec import DenseOptimizerSpec
-from torch import Tensor, nn
 
 _TYPES: dict[str, type[torch.optim.Optimizer]] = {
     "Adam": torch.optim.Adam,
@@ -18,7 +19,7 @@ _TYPES: dict[str, type[torch.optim.Optimizer]] = {
 class DenseOptimizer:
     """One step on the mean gradients; state as named tensors, so that a commit needs no pickle.
 
-    The gradients come from `torch.autograd.grad` and are already summed over ranks: no DDP, whose hooks they would miss.
+    The gradients come from `torch.autograd.grad`, summed over ranks: no DDP, whose hooks they would miss.
     """
 
     def __init__(self, spec: DenseOptimizerSpec, model: nn.Module) -> None:
@@ -29,7 +30,7 @@ class DenseOptimizer:
         )  # type: ignore[call-arg]  # the base class does not declare what all four take
 
     def step(self, gradients: Mapping[str, Tensor], rate: float) -> None:
-        """Apply `gradients` (one for each parameter, same shapes) at learning rate `rate`; clipped to the global norm."""
+        """Apply `gradients` (one a parameter, of its shape), clipped to the global norm, at learning rate `rate`."""
         for name, parameter in self._parameters.items():
             parameter.grad = gradients[name]
         if self._clip_norm is not None:

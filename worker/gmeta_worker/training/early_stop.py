@@ -3,8 +3,9 @@
 import math
 from typing import Literal
 
-from gmeta_api.spec import EarlyStopSpec
 from pydantic import BaseModel, ConfigDict
+
+from gmeta_api.spec import EarlyStopSpec
 
 Metric = Literal["auc", "gauc", "loss"]
 

@@ -12,6 +12,8 @@ from gmeta_worker.metaio import EvaluationReader, Split
 from gmeta_worker.training.components import Components
 
 Floats = NDArray[np.float32]
+MODES = (False, True)
+TASKS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,22 @@ class Evaluator:
         self._parts = parts
 
     def __call__(self, split: Split, shots: Sequence[int]) -> list[Score]:
-        """Scores of `split` at each of `shots`, un-adapted and (where the algorithm adapts) adapted."""
-        modes = (False, True) if self._parts.algorithm.adapts else (False,)
+        """Scores of `split` at each of `shots`, un-adapted and adapted."""
         self._parts.model.eval()
         try:
-            return [score for shot in shots for score in self._shot(split, shot, modes)]
+            return [score for shot in shots for score in self._shot(split, shot)]
         finally:
             self._parts.model.train()
 
-    def _shot(self, split: Split, shot: int, modes: Sequence[bool]) -> list[Score]:
-        logits: dict[bool, list[Floats]] = {mode: [] for mode in modes}
+    def _shot(self, split: Split, shot: int) -> list[Score]:
+        logits: dict[bool, list[Floats]] = {mode: [] for mode in MODES}
         labels: list[Floats] = []
         tasks: list[NDArray[np.int64]] = []
         first_task = 0
-        for batch in EvaluationReader(split).batches(shot):
+        for batch in EvaluationReader(split, tasks_per_step=TASKS_PER_BATCH).batches(shot):
             inputs = self._parts.assembler(batch)
             rows = self._parts.store.lookup(inputs.ids)
-            for mode in modes:
+            for mode in MODES:
                 scores = self._parts.algorithm.scores(self._parts.model, rows, inputs.samples, adapted=mode)
                 logits[mode].append(scores.float().cpu().numpy())
             labels.append(inputs.samples.query.labels.cpu().numpy())
@@ -68,7 +69,7 @@ class Evaluator:
             first_task += inputs.samples.tasks
         return [
             _score(shot, mode, np.concatenate(logits[mode]), np.concatenate(labels), np.concatenate(tasks))
-            for mode in modes
+            for mode in MODES
         ]
 
 
@@ -84,13 +85,13 @@ def _score(shot: int, adapted: bool, logits: Floats, labels: Floats, tasks: NDAr
     )
 
 
-def headline(scores: Sequence[Score]) -> Score:
-    """One score for progress and early stopping: the mean over the shots, adapted where there is adaptation."""
-    chosen = [score for score in scores if score.adapted] or list(scores)
+def headline(scores: Sequence[Score], *, adapted: bool) -> Score:
+    """One score for progress and early stopping: the mean over the shots, of the adapted or the un-adapted model."""
+    chosen = [score for score in scores if score.adapted is adapted]
 
     return Score(
         shot=0,
-        adapted=chosen[0].adapted,
+        adapted=adapted,
         auc=fmean(score.auc for score in chosen),
         gauc=fmean(score.gauc for score in chosen),
         loss=fmean(score.loss for score in chosen),

@@ -1,4 +1,4 @@
-"""From a step batch as read (numpy, 64-bit keys) to what a step computes on (tensors, positions in the looked-up rows)."""
+"""From a step batch as read (numpy, 64-bit keys) to what a step computes on (tensors, positions in the rows)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

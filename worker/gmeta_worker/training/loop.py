@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gmeta_api.spec import TrainingSpec
-
 from gmeta_worker.checkpoint import Ledger
 from gmeta_worker.metaio import StepBatch, StepReader
 from gmeta_worker.training.early_stop import Metric, Progress, observe, should_stop
-from gmeta_worker.training.evaluator import Score, headline
+from gmeta_worker.training.evaluator import Score
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.reporting import Reporter
 from gmeta_worker.training.step import StepResult
@@ -37,14 +36,14 @@ class LoopActions:
 
     Attributes:
         train: one training step, given its step batch and global number.
-        evaluate: scores of the evaluation split.
+        evaluate: scores the evaluation split, reports it, and returns its headline.
         commit: makes a commit of the current weights at a position; the value is that of the watched metric at this
             very step, or None if it was not evaluated.
         interrupted: whether a signal asked to stop.
     """
 
     train: Callable[[StepBatch, int], StepResult]
-    evaluate: Callable[[], list[Score]]
+    evaluate: Callable[[Ledger], Score]
     commit: Callable[[Position, float | None], None]
     interrupted: Callable[[], bool]
 
@@ -72,7 +71,7 @@ class TrainingLoop:
         self._committed_step = -1
 
     def run(self, position: Position) -> tuple[Position, Stop]:
-        """Train from `position` until the last step, an early stop or an interruption; the end is committed in each case."""
+        """Train from `position` until the last step, an early stop or an interruption; the end is committed."""
         while position.ledger.global_step < self._total:
             position, stop = self._epoch(position)
             if stop is not None:
@@ -109,12 +108,10 @@ class TrainingLoop:
 
     def _evaluate(self, position: Position) -> Position:
         with self._clock.measure("evaluation"):
-            scores = self._do.evaluate()
-        self._report.evaluation(position.ledger, self._spec.evaluation.split, scores)
-        best = headline(scores)
+            score = self._do.evaluate(position.ledger)
         stop = self._spec.early_stop
         metric: Metric = stop.metric if stop else "auc"
-        value = float(getattr(best, metric))
+        value = float(getattr(score, metric))
         progress, improved = observe(position.progress, metric, value, stop.min_delta if stop else 0.0)
         position = Position(position.ledger, progress)
         if improved:
@@ -139,7 +136,7 @@ def total_steps(spec: TrainingSpec, steps_per_epoch: int) -> int:
 
 
 def evaluation_due(spec: TrainingSpec, step: int, steps_per_epoch: int, total: int) -> bool:
-    """Whether the evaluation split is scored after the global step `step` (counted from 1); always after the last one."""
+    """Whether the evaluation split is scored after global step `step`, counted from 1; always after the last."""
     evaluation = spec.evaluation
     if step >= total:
         return True

@@ -54,7 +54,9 @@ class Reporter:
 
     def step(self, ledger: Ledger, result: StepResult) -> None:
         """After every step; the coordinator hears of it when its last news is old enough, and of the last step."""
-        self._metrics.step(result)
+        self._metrics.step(
+            tasks=result.tasks, support=result.support, query=result.query, loss=result.loss, epoch=ledger.epoch
+        )
         if self._now() >= self._next_report or ledger.global_step == self._total_steps:
             self._next_report = self._now() + REPORT_SECONDS
             self._progress(ledger, result.loss)
@@ -64,13 +66,13 @@ class Reporter:
         rows = tuple(MetricRow(**asdict(score)) for score in scores)
         self._metrics.evaluation(split, rows)
         self._client.evaluation(
-            Evaluation(
-                **self._sender.fence, epoch=ledger.epoch, step=ledger.global_step, split=split, rows=rows
-            )
+            Evaluation(**self._sender.fence, epoch=ledger.epoch, step=ledger.global_step, split=split, rows=rows)
         )
 
     def _progress(self, ledger: Ledger, loss: float) -> None:
         reader, seconds = self._reader, self._clock.seconds
+        self._metrics.phases(seconds)
+        self._metrics.input(reader.bytes_read, reader.queue_depth, reader.wait_seconds)
         self._client.progress(
             Progress(
                 **self._sender.fence,

@@ -1,9 +1,10 @@
 """One worker's run, from its start or a commit, to its outcome."""
 
+from functools import partial
+
 from gmeta_api.exit_codes import ExitCode
 from gmeta_api.spec import Spec
-
-from gmeta_worker.checkpoint import CommitWriter, LoadedCommit, best, load_commit, open_commit
+from gmeta_worker.checkpoint import CommitWriter, Ledger, LoadedCommit, best, load_commit, open_commit
 from gmeta_worker.checkpoint.manifest import Score as CommitScore
 from gmeta_worker.coordination.client import CoordinatorClient
 from gmeta_worker.coordination.messages import Finish, Outcome, ShardWritten, Welcome
@@ -13,7 +14,7 @@ from gmeta_worker.runtime import Runtime
 from gmeta_worker.training.commits import layout_of, restore_training, restore_weights, start_position, write_state
 from gmeta_worker.training.components import Components, build_components, choose_device
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
-from gmeta_worker.training.evaluator import Evaluator, Score
+from gmeta_worker.training.evaluator import Evaluator, Score, headline
 from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop, total_steps
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.reporting import Reporter, Sender
@@ -22,7 +23,7 @@ from gmeta_worker.training.stop_signal import StopSignal
 
 
 class TrainingRun:
-    """The parts of a run, joined. Building it loads the dataset and the commit to go on from; `outcome` does the work."""
+    """The parts of a run, joined. Building it loads dataset and commit; `outcome` does the work."""
 
     def __init__(self, runtime: Runtime, client: CoordinatorClient, welcome: Welcome, stop: StopSignal) -> None:
         spec = runtime.document.spec
@@ -38,7 +39,7 @@ class TrainingRun:
         self._optimizer = DenseOptimizer(spec.optimizer.dense, self._parts.model)
         self._position = self._restore(loaded)
         self._evaluator = Evaluator(self._parts)
-        self._layout = layout_of(self._parts)
+        self._layout = layout_of(self._parts, spec.model.embedding_dim)
         self._writer = CommitWriter(runtime.run_folder, self._sender.attempt, self._sender.generation, self._layout)
         job = runtime.document.job
         self._metrics = WorkerMetrics(job_name=job.name, namespace=job.namespace, rank=welcome.rank)
@@ -50,7 +51,7 @@ class TrainingRun:
         total = total_steps(training, reader.steps())
         reporter = Reporter(self._client, self._sender, self._metrics, self._clock, reader, total)
         step = TrainingStep(self._parts, self._optimizer, self._spec.optimizer, total, self._clock)
-        actions = LoopActions(step, self._evaluate, self._commit, self._stop)
+        actions = LoopActions(step, partial(self._evaluate, reporter), self._commit, self._stop)
         loop = TrainingLoop(training, self._spec.checkpoint.every_steps, reader, actions, reporter, self._clock)
         with self._metrics.serving(self._runtime.metrics_port):
             position, ended = loop.run(self._position)
@@ -65,12 +66,14 @@ class TrainingRun:
         restore_weights(loaded, self._parts)
         return restore_training(loaded, self._optimizer)
 
-    def _evaluate(self) -> list[Score]:
+    def _evaluate(self, reporter: Reporter, ledger: Ledger) -> Score:
         evaluation = self._spec.training.evaluation
-        return self._evaluator(self._dataset.split(evaluation.split), evaluation.shots)
+        scores = self._evaluator(self._dataset.split(evaluation.split), evaluation.shots)
+        reporter.evaluation(ledger, evaluation.split, scores)
+        return headline(scores, adapted=self._spec.meta.algorithm != "Joint")
 
     def _final_scores(self) -> list[Score]:
-        """Scores of the final split, which the run has not looked at before, with the weights of the best evaluation."""
+        """Scores of the final split, not looked at before, with the weights of the best evaluation."""
         chosen = best(self._runtime.run_folder)
         if chosen is not None:
             restore_weights(load_commit(chosen), self._parts)

@@ -8,7 +8,7 @@ from gmeta_api.spec import ScheduleSpec
 def learning_rate(base: float, schedule: ScheduleSpec, step: int, total_steps: int) -> float:
     """Rate of optimiser step `step` (from 0) of `total_steps`.
 
-    Linear warm-up over `warmupSteps`, then constant, or a linear or cosine descent that reaches `minRate` at the last step.
+    Linear warm-up over `warmupSteps`, then constant, or a linear or cosine descent to `minRate` at the last step.
     """
     if step < schedule.warmup_steps:
         return base * (step + 1) / schedule.warmup_steps

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
+
 from gmeta_api.errors import DivergedError
 from gmeta_api.spec import OptimizerSpec
-
 from gmeta_worker.metaio import StepBatch
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
@@ -58,7 +58,8 @@ class TrainingStep:
         if not torch.isfinite(torch.tensor(loss)):
             raise DivergedError(
                 f"step {step}: the loss is {loss}; the last commit is intact. Lower spec.meta.inner.rate or "
-                "spec.optimizer.*.rate, set spec.optimizer.dense.clipNorm, or look for extreme values with `gmeta inspect`"
+                "spec.optimizer.*.rate, set spec.optimizer.dense.clipNorm, or look for extreme values in the data "
+                "with `gmeta inspect`"
             )
         with clock.measure("update"):
             dense, sparse = self._rates.dense, self._rates.sparse

@@ -1,14 +1,10 @@
 """The worker process: registers, runs, and tells the coordinator of every end that it lives to see."""
 
-import os
-import socket
 import sys
-import uuid
 
 from gmeta_api.errors import GMetaError
-
 from gmeta_worker.coordination.client import CoordinatorClient
-from gmeta_worker.coordination.messages import Finish, Register
+from gmeta_worker.coordination.messages import Finish
 from gmeta_worker.runtime import Runtime
 from gmeta_worker.training.run import TrainingRun
 from gmeta_worker.training.stop_signal import StopSignal
@@ -22,15 +18,7 @@ def run_worker(runtime: Runtime) -> int:
     attempt = runtime.document.attempt
     try:
         check_supported(runtime.document.spec)
-        welcome = client.register(
-            Register(
-                attempt=attempt,
-                worker=runtime.worker_index,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                process=uuid.uuid4().hex,
-            )
-        )
+        welcome = client.register(attempt, runtime.worker_index)
         for warning in welcome.warnings:
             print(f"gmeta: {warning}", file=sys.stderr)
         finish = TrainingRun(runtime, client, welcome, stop).outcome()
