@@ -15,6 +15,7 @@ import cel
 
 from gmeta_api.shapes import Location, Shape, children
 from gmeta_api.spec.base import Rule
+from gmeta_api.yaml_loader import describe
 
 
 def rule_problems(
@@ -36,7 +37,8 @@ def rule_problems(
     """
     for rule in () if location in skip else shape.rules:
         if not rule.transition and not holds(rule, value):
-            yield (*location, *rule.field.split(".")) if rule.field else location, rule.message
+            parts = tuple(rule.field.split(".")) if rule.field else ()
+            yield (*location, *parts), f"{rule.message}{_received(value, parts)}"
     for child, child_value, part in children(shape, value):
         yield from rule_problems(child, child_value, (*location, part), skip)
 
@@ -44,6 +46,14 @@ def rule_problems(
 def holds(rule: Rule, value: Any, old: Any = None) -> bool:  # noqa: ANN401 - any JSON value
     """Whether a rule holds for a value (and, for a transition rule, its former version)."""
     return bool(_compiled(rule.cel).execute({"self": value, "oldSelf": old}))
+
+
+def _received(value: Any, parts: tuple[str, ...]) -> str:  # noqa: ANN401 - any JSON value
+    for part in parts:
+        if not isinstance(value, dict) or part not in value:
+            return ""
+        value = value[part]
+    return "" if isinstance(value, dict | list) else f"; received {describe(value)}"
 
 
 @cache

@@ -142,7 +142,10 @@ def _remove(data: Any, location: Location) -> None:  # noqa: ANN401 - any JSON v
     while location and isinstance(location[-1], int):
         location = location[:-1]
     for part in location[:-1]:
-        data = data.get(part) if isinstance(data, dict) else data[part] if isinstance(data, list) else None
+        inside = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if not inside:
+            return
+        data = data[part]
     if location and isinstance(data, dict):
         data.pop(location[-1], None)
 

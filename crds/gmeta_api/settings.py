@@ -53,7 +53,7 @@ def _check_path(parts: Location) -> None:
     for position, part in enumerate(parts):
         if shape.kind == "free":
             return
-        if isinstance(part, int) != (shape.kind == "list"):
+        if isinstance(part, int) != (shape.kind == "list") or not (shape.model or shape.item):
             raise _error(format_path(parts[: position + 1]), _wrong_step(shape, part))
         if shape.model is not None and part not in fields_of(shape.model):
             raise _error(format_path(parts[: position + 1]), _unknown(str(part), shape.model))
@@ -70,6 +70,8 @@ def _step(shape: Shape, part: int | str) -> Shape:
 def _wrong_step(shape: Shape, part: int | str) -> str:
     if shape.kind == "list":
         return f"a list needs an index such as [0], received {part!r}"
+    if isinstance(part, str):
+        return "a value has no fields"
     return f"an index needs a list, received one for a {'mapping' if shape.kind in ('object', 'map') else 'value'}"
 
 

@@ -5,6 +5,7 @@ Only its scanner and composer are used here; the values are built from the node 
 (https://yaml.org/spec/1.2.2/#103-core-schema).
 """
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,10 +69,16 @@ def parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401 - any JSON value
 
 def describe(value: object) -> str:
     """A received value in the words of an error message."""
-    names = {dict: "a mapping", list: "a list", type(None): "null"}
-    if type(value) in names:
-        return names[type(value)]
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a mapping" if value else "an empty mapping"
+        case list():
+            return f"a list of {len(value)} items" if value else "an empty list"
+    text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -136,6 +143,8 @@ class _Builder:
     def _checked(self, node: yaml.Node, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if type(value) is int and value not in _INT64:
             self._fail(node, "an integer must fit in 64 bits")
+        if type(value) is float and not math.isfinite(value):
+            self._fail(node, f"{node.value} is not a finite number; manifests are JSON, which has no other")
         return value
 
     def _expect_tag(self, node: yaml.Node, name: str) -> None:

@@ -24,11 +24,12 @@ def prepare(runtime: Runtime) -> int:
 def coordinator(runtime: Runtime) -> int:
     """The job's coordinator."""
     from gmeta_worker.coordination.service import run_coordinator
+    from gmeta_worker.report import write_report
 
     address = urlsplit(runtime.coordinator)
     assert address.hostname is not None
     assert address.port is not None
-    return run_coordinator(runtime.document, address.hostname, address.port, runtime.run_folder)
+    return run_coordinator(runtime.document, address.hostname, address.port, runtime.run_folder, write_report)
 
 
 def worker(runtime: Runtime) -> int:

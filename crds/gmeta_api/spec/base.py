@@ -37,6 +37,10 @@ class ListMap:
     key: str
 
 
+IMMUTABLE = Rule("self == oldSelf", "must not change once the job exists; make a new job instead")
+"""For values that commits and data order depend on."""
+
+
 class IntOrString:
     """Marks a text that may also be written as a whole number."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gmeta_api.spec.base import ListMap, Rule, SpecModel
+from gmeta_api.spec.base import IMMUTABLE, ListMap, Rule, SpecModel
 from gmeta_api.spec.checkpoint import CheckpointSpec
 from gmeta_api.spec.data import DataSpec
 from gmeta_api.spec.fault_tolerance import FaultToleranceSpec
@@ -45,15 +45,30 @@ class Spec(SpecModel):
             "must be the name of one of spec.volumes",
             "checkpoint.volume",
         ),
+        Rule(
+            "self.volumes.all(v, v.name != self.checkpoint.volume || !has(v.persistentVolumeClaim)"
+            " || !v.persistentVolumeClaim.readOnly)",
+            "must be a volume that can be written; set readOnly of its claim to false",
+            "checkpoint.volume",
+        ),
+        Rule(
+            "!has(self.training.initFrom) || self.volumes.exists(v, v.name == self.training.initFrom.volume)",
+            "must be the name of one of spec.volumes",
+            "training.initFrom.volume",
+        ),
     )
 
-    volumes: Annotated[tuple[VolumeSpec, ...], Field(min_length=1, max_length=16), ListMap("name")] = Field(
+    volumes: Annotated[tuple[VolumeSpec, ...], Field(min_length=1, max_length=16), ListMap("name"), IMMUTABLE] = Field(
         description="Places that hold data and checkpoints."
     )
-    data: DataSpec = Field(description="The dataset and how training reads it.")
-    model: ModelSpec = Field(default=ModelSpec(), description="The model: its class, sizes and vocabularies.")
-    meta: MetaSpec = Field(default=MetaSpec(), description="The meta-learning algorithm: the loops and what adapts.")
-    optimizer: OptimizerSpec = Field(
+    data: Annotated[DataSpec, IMMUTABLE] = Field(description="The dataset and how training reads it.")
+    model: Annotated[ModelSpec, IMMUTABLE] = Field(
+        default=ModelSpec(), description="The model: its class, sizes and vocabularies."
+    )
+    meta: Annotated[MetaSpec, IMMUTABLE] = Field(
+        default=MetaSpec(), description="The meta-learning algorithm: the loops and what adapts."
+    )
+    optimizer: Annotated[OptimizerSpec, IMMUTABLE] = Field(
         default=OptimizerSpec(), description="The outer optimisers, dense and sparse apart."
     )
     training: TrainingSpec = Field(

@@ -48,14 +48,6 @@ class NamedVocabularySpec(SpecModel):
 class ModelSpec(SpecModel):
     """The model: its class, its sizes and its vocabularies."""
 
-    cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.type != 'DLRM' || !has(self.args) || self.args.size() == 0",
-            "DLRM takes no args; use bottom and top, or a class of your own",
-            "args",
-        ),
-    )
-
     type: ModelType = Field(default="DLRM", description="DLRM, or a class of your own as package.module:Class.")
     embedding_dim: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, description="Width of every embedding row.")
     vocabulary: VocabularySpec = Field(

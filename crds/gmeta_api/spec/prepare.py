@@ -14,8 +14,9 @@ class JoinSpec(SpecModel):
     """A left join of a side table."""
 
     source: RelativePath = Field(description="File of the side table, relative to the volume.")
+    # SQL's word for equally named columns; kubectl's YAML 1.1 reads a key `on` as the boolean true.
     on: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=8)] = Field(
-        description="Columns that both tables have; together they are unique in the side table."
+        alias="using", description="Columns that both tables have; together they are unique in the side table."
     )
 
 
@@ -59,7 +60,7 @@ class FeatureSpec(SpecModel):
         description="categorical: one value a row; multi: any number of values a row, pooled; numeric: a number."
     )
     columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)] = Field(
-        description="Source columns of the feature; only a multi feature has more than one."
+        description="Source columns, or SQL expressions over them; only a multi feature has more than one."
     )
     separator: Annotated[str, Field(min_length=1, max_length=8)] | None = Field(
         default=None, description="Text between the values of a multi feature that is one text column."
@@ -162,7 +163,7 @@ class PrepareSpec(SpecModel):
         Rule(
             "self.features.all(f, !has(f.vocabulary)"
             " || self.features.all(g, g.name != f.vocabulary || (g.type != 'numeric' && !has(g.vocabulary))))",
-            "a shared vocabulary must be the own one of a categorical or multi feature",
+            "a shared vocabulary must be that of a categorical or multi feature which names no other",
             "features",
         ),
         Rule(

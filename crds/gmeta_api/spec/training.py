@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gmeta_api.spec.base import ListMap, Rule, SpecModel
+from gmeta_api.spec.base import IMMUTABLE, ListMap, Rule, SpecModel
 from gmeta_api.spec.meta import AlgorithmName
 from gmeta_api.spec.scalars import DnsLabel, EpochCount, Identifier, RelativePath, Seed, StepCount
 
@@ -96,7 +96,7 @@ class TrainingSpec(SpecModel):
     init_from: InitFromSpec | None = Field(
         default=None, description="Commit of another run to start from; else from freshly drawn weights."
     )
-    seed: Seed = Field(default=0, description="Seed of weights, order and support sizes.")
+    seed: Annotated[Seed, IMMUTABLE] = Field(default=0, description="Seed of weights, order and support sizes.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Number format of the dense layers' arithmetic."
     )

@@ -21,9 +21,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"layers"},
     "meta": {"layers", "models"},
     "checkpoint": set(),
-    "coordination": {"checkpoint", "report"},
+    "coordination": {"checkpoint"},
     "metrics": set(),
-    "report": set(),
+    "report": {"checkpoint", "coordination"},
 }
 
 

@@ -1,15 +1,10 @@
-"""Reading one commit. Needs no process group and no running job; nothing is ever unpickled."""
+"""Opening and checking one commit, without loading its tensors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import safetensors
-import safetensors.torch
 import xxhash
-from numpy.typing import NDArray
-from torch import Tensor
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.folders import list_commits
@@ -25,30 +20,6 @@ class Commit:
 
     manifest: CommitManifest
     folder: Path
-
-
-@dataclass(frozen=True)
-class LoadedCommit:
-    """The state in a commit; row groups are read one at a time, when they are asked for."""
-
-    commit: Commit
-    dense: dict[str, Tensor]
-    vocabularies: dict[str, NDArray[np.int64]]
-
-    @property
-    def manifest(self) -> CommitManifest:
-        """The commit's manifest."""
-        return self.commit.manifest
-
-    def row_groups(self) -> Iterator[tuple[int, int, dict[str, Tensor]]]:
-        """Yield (lo, hi, tensors) for every group of virtual blocks [lo, hi).
-
-        Raises:
-            CheckpointError: a file is missing or damaged.
-        """
-        for file in self.manifest.files:
-            if file.blocks is not None:
-                yield *file.blocks, load_tensors(self.commit, file)
 
 
 def open_commit(folder: Path) -> Commit:
@@ -86,44 +57,18 @@ def verify(commit: Commit) -> None:
     """
     for file in commit.manifest.files:
         digest, size = xxhash.xxh3_64(), 0
-        for piece in _pieces(commit.folder / file.path):
+        for piece in read_pieces(commit.folder / file.path):
             digest.update(piece)
             size += len(piece)
-        _require_intact(commit.folder / file.path, file, size, digest.hexdigest())
+        require_intact(commit.folder / file.path, file, size, digest.hexdigest())
 
 
-def load_commit(commit: Commit) -> LoadedCommit:
-    """Load the dense state and the vocabularies of a commit; its row groups follow on demand.
-
-    Raises:
-        CheckpointError: a file is missing or damaged.
-    """
-    dense: dict[str, Tensor] = {}
-    keys: dict[str, Tensor] = {}
-    for file in commit.manifest.files:
-        if file.kind == "dense":
-            dense = load_tensors(commit, file)
-        elif file.kind == "vocabulary":
-            keys = load_tensors(commit, file)
-    return LoadedCommit(commit, dense, {name: tensor.numpy() for name, tensor in keys.items()})
-
-
-def load_tensors(commit: Commit, file: FileEntry) -> dict[str, Tensor]:
-    """Load one file of a commit, checked against its checksum.
+def read_pieces(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a commit's file, a few MiB at a time.
 
     Raises:
-        CheckpointError: the file is missing, truncated, altered or no safetensors file.
+        CheckpointError: the file is missing or cannot be read.
     """
-    path = commit.folder / file.path
-    data = b"".join(_pieces(path))
-    _require_intact(path, file, len(data), xxhash.xxh3_64_hexdigest(data))
-    try:
-        return safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: is not a safetensors file ({error})") from error
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             while piece := file.read(READ_BYTES):
@@ -134,7 +79,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _require_intact(path: Path, file: FileEntry, size: int, digest: str) -> None:
+def require_intact(path: Path, file: FileEntry, size: int, digest: str) -> None:
+    """Raise CheckpointError unless size and checksum of the file at `path` are those of its entry."""
     if size != file.bytes:
         raise CheckpointError(f"{path}: has {size} bytes, the manifest says {file.bytes}")
     if digest != file.xxh3:

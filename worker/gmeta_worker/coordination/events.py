@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Self
 
-from gmeta_api.errors import CoordinationError
 from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
+from gmeta_api.errors import CheckpointError, CoordinationError
 from gmeta_worker.checkpoint.record import Record
 from gmeta_worker.coordination.messages import Message, Progress
 
@@ -32,31 +32,42 @@ class EventLog:
     Args:
         path: the file; made if it does not exist.
 
+    Attributes:
+        events: all events of the file, oldest first.
+
     Raises:
-        CoordinationError: another coordinator holds the file, it cannot be written, or a line of it is damaged.
+        CoordinationError: another coordinator holds the file, or a line of it is damaged.
+        CheckpointError: it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise CoordinationError(f"{path}: cannot be written ({error.strerror}); fix the checkpoint volume") from error
+            raise CheckpointError(_cannot_write(path, error)) from error
         try:
-            self._lock(path)
-            self.recovered = self._recover(path)
+            self._lock()
+            self.events: list[Event] = list(self._recover())
         except BaseException:
             os.close(self._descriptor)
             raise
 
     def append(self, event: Event) -> None:
-        """Append `event`; it is durable on return, unless it is a progress event, which only survives this process."""
+        """Append `event`; it is durable on return, but for progress, which only survives the end of this process.
+
+        Raises:
+            CheckpointError: it cannot be written; the file is as before.
+        """
         line = event.model_dump_json().encode() + b"\n"
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            raise OSError(f"{written} of {len(line)} bytes of an event were written")
-        if not isinstance(event.message, Progress):
-            os.fsync(self._descriptor)
+        size = os.fstat(self._descriptor).st_size
+        try:
+            self._write(line, durable=not isinstance(event.message, Progress))
+        except OSError as error:
+            os.ftruncate(self._descriptor, size)
+            raise CheckpointError(_cannot_write(self._path, error)) from error
+        self.events.append(event)
 
     def __enter__(self) -> Self:
         return self
@@ -66,22 +77,28 @@ class EventLog:
     ) -> None:
         os.close(self._descriptor)
 
-    def _lock(self, path: Path) -> None:
+    def _write(self, line: bytes, durable: bool) -> None:
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+        if durable:
+            os.fsync(self._descriptor)
+
+    def _lock(self) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CoordinationError(
-                f"{path.parent}: another coordinator is running in this run folder; "
+                f"{self._path.parent}: another coordinator is running in this run folder; "
                 "stop it first, or give this job its own spec.checkpoint.path"
             ) from error
 
-    def _recover(self, path: Path) -> tuple[Event, ...]:
+    def _recover(self) -> tuple[Event, ...]:
         """Read what is there; the beginning of a line that a crash cut short is cut off."""
-        data = path.read_bytes()
+        data = self._path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._descriptor, whole)
-        return parse_events(path, data[:whole])
+        return parse_events(self._path, data[:whole])
 
 
 def read_events(path: Path) -> tuple[Event, ...]:
@@ -115,6 +132,10 @@ def job_clock_start(events: Iterable[Event], now: datetime) -> float:
 def wall_time() -> datetime:
     """Return the wall time in UTC."""
     return datetime.now(UTC)
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    return f"{path}: cannot be written ({error.strerror}); free space on the checkpoint volume or fix its permissions"
 
 
 def _parse(path: Path, number: int, line: bytes) -> Event:

@@ -2,15 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+
+from pydantic import JsonValue
 
 from gmeta_api.document import JobDocument
-
+from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.choose import newest_valid
-from gmeta_worker.checkpoint.commit import claim_attempt, publish, require_current
+from gmeta_worker.checkpoint.commit import claim_attempt, publish
 from gmeta_worker.checkpoint.fit import require_same_job
 from gmeta_worker.checkpoint.manifest import CommitManifest
 from gmeta_worker.checkpoint.prune import prune
@@ -24,45 +26,45 @@ log = logging.getLogger(__name__)
 
 
 class Job:
-    """One attempt of a job in its run folder: the state, its events and its commits. Not safe for several threads.
+    """One attempt of a job in its run folder: state, events and commits. Messages are handled one at a time.
 
     Args:
         document: the job.
-        run_folder: where its commits and events lie; claimed for the document's attempt.
+        run_folder: where its commits lie; claimed for the document's attempt.
+        events: its open event file.
         monotonic: seconds on a clock that never goes back.
         wall: the time of day.
 
     Raises:
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
-        CoordinationError: another coordinator holds the run folder, or its events are damaged.
     """
 
     def __init__(
         self,
         document: JobDocument,
         run_folder: Path,
+        events: EventLog,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = wall_time,
     ) -> None:
+        claim_attempt(run_folder, document.attempt)
         self.document = document
         self._folder = run_folder
+        self._log = events
+        self._monotonic = monotonic
         self._wall = wall
-        self._log = EventLog(run_folder / EVENTS_NAME)
-        claim_attempt(run_folder, document.attempt)
-        self.events: list[Event] = list(self._log.recovered)
-        start, began = job_clock_start(self.events, wall()), monotonic()
-        self._now = lambda: start + monotonic() - began
-        self._state = recover(_initial(document), self.events, *self._newest_commit())
-
-    @property
-    def finished(self) -> bool:
-        """Whether the attempt has ended."""
-        return self._state.finished is not None
+        self._clock_offset = job_clock_start(events.events, wall()) - monotonic()
+        self._state = recover(_initial(document), events.events, *self._newest_commit())
 
     @property
     def state(self) -> State:
         """What the coordinator knows."""
         return self._state
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything that happened to the job, in former attempts too."""
+        return tuple(self._log.events)
 
     def status(self) -> Status:
         """Return the status document."""
@@ -82,23 +84,44 @@ class Job:
             if isinstance(effect, Publish):
                 publish(self._folder, effect.manifest)
             else:
-                self._record(effect.message, outcome.state.generation, now)
+                generation = outcome.state.generation
+                self._log.append(Event(at=now, time=self._wall(), generation=generation, message=effect.message))
         self._state = outcome.state
         if isinstance(message, ShardWritten) and outcome.effects:
             self._prune()
         return outcome.reply
 
-    def close(self) -> None:
-        """Let go of the run folder."""
-        self._log.close()
+    def _now(self) -> float:
+        return self._monotonic() + self._clock_offset
 
-    def __enter__(self) -> Self:
-        return self
+    def _newest_commit(self) -> tuple[CommitManifest | None, tuple[str, ...]]:
+        commit, skipped = newest_valid(self._folder)
+        for message in skipped:
+            log.warning("%s", message)
+        if commit is None:
+            return None, skipped
+        require_same_job(commit, self.document.job)
+        return commit.manifest, skipped
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _prune(self) -> None:
+        try:
+            prune(self._folder, self.document.spec.checkpoint.keep)
+        except CheckpointError as error:
+            log.warning("%s", error)
 
-    def _record(self, message: Message, generation: int, now: float) -> None:
-        event = Event(at=now, time=self._wall(), generation=generation, message=message)
-        self._log.append(event)
-        self.events.append(event)
+
+@contextmanager
+def open_job(document: JobDocument, run_folder: Path) -> Iterator[Job]:
+    """Hold the run folder and the job in it.
+
+    Raises:
+        CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
+        CoordinationError: another coordinator holds the run folder, or its events are damaged.
+    """
+    with EventLog(run_folder / EVENTS_NAME) as events:
+        yield Job(document, run_folder, events)
+
+
+def _initial(document: JobDocument) -> State:
+    spec: dict[str, JsonValue] = document.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return State(job=document.job, spec=spec, attempt=document.attempt)

@@ -88,7 +88,7 @@ class ShardWritten(FromMember):
     layout: Layout
     ledger: Ledger
     evaluation: Score | None = None
-    trainer: dict[str, JsonValue] = {}
+    trainer: dict[str, JsonValue] = Field(default={}, description="Small state of the training loop itself.")
 
     @model_validator(mode="after")
     def _same_step(self) -> Self:

@@ -9,9 +9,7 @@ from gmeta_worker.coordination.messages import Register
 from gmeta_worker.coordination.state import State, transition, with_commit
 
 
-def recover(
-    initial: State, events: Iterable[Event], commit: CommitManifest | None, warnings: tuple[str, ...]
-) -> State:
+def recover(initial: State, events: Iterable[Event], commit: CommitManifest | None, warnings: tuple[str, ...]) -> State:
     """Replay the events of the state's attempt, then take the newest whole commit as the disk has it."""
     state = initial
     for event in events:

@@ -6,9 +6,9 @@ the next state only if all of them succeed, so a full disk leaves the state as i
 
 from dataclasses import dataclass, replace
 
-from gmeta_api.document import JobIdentity
 from pydantic import JsonValue
 
+from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint.manifest import CommitManifest, incomplete
 from gmeta_worker.coordination.messages import (
     Accepted,
@@ -115,9 +115,7 @@ def with_commit(state: State, commit: CommitManifest | None, warnings: tuple[str
 
 def commit_ref(manifest: CommitManifest) -> CommitRef:
     """Return the name of a commit."""
-    return CommitRef(
-        attempt=manifest.attempt, generation=manifest.generation, step=manifest.step, path=manifest.folder
-    )
+    return CommitRef(attempt=manifest.attempt, generation=manifest.generation, step=manifest.step, path=manifest.folder)
 
 
 def _fence(state: State, message: Message) -> Refusal | None:
@@ -141,7 +139,7 @@ def _after_the_end(state: State, message: Message) -> Refusal | None:
         return None
     return Refusal(
         reason="finished",
-        message=f"attempt {state.attempt} has ended ({state.finished.outcome}); start the job again for another attempt",
+        message=f"attempt {state.attempt} has ended ({state.finished.outcome}); start the job again to go on",
     )
 
 
@@ -197,12 +195,11 @@ def _place(evaluation: Evaluation) -> tuple[int, int, str]:
 def _shard_written(state: State, message: ShardWritten, now: float) -> Transition:
     if problem := incomplete(message.files, message.layout.blocks):
         return Transition(state, Refusal(reason="invalid", message=f"step {message.step}: {problem}"))
-    newest = state.commit
-    if newest and message.step == newest.step and message.files == newest.files:
+    newest, manifest = state.commit, _manifest(state, message)
+    if newest and manifest.position == newest.position and manifest.files == newest.files:
         return Transition(replace(state, heard=now), Committed(step=message.step))
-    if newest and message.step <= newest.step:
+    if newest and manifest.position <= newest.position:
         return Transition(state, _out_of_order(message, newest))
-    manifest = _manifest(state, message)
     after = replace(state, commit=manifest, commits=state.commits + 1, heard=now)
     return Transition(after, Committed(step=message.step), (Publish(manifest), Record(message)))
 
@@ -210,8 +207,8 @@ def _shard_written(state: State, message: ShardWritten, now: float) -> Transitio
 def _out_of_order(message: ShardWritten, newest: CommitManifest) -> Refusal:
     return Refusal(
         reason="order",
-        message=f"step {message.step} cannot be committed: step {newest.step} is the newest commit, and a commit is "
-        "neither replaced nor overtaken; register again and go on from it",
+        message=f"step {message.step} cannot be committed: step {newest.step} is the newest commit of this attempt, and "
+        "a commit is neither replaced nor overtaken; register again and go on from it",
     )
 
 

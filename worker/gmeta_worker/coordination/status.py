@@ -103,4 +103,6 @@ def _workers(state: State, now: float) -> tuple[WorkerStatus, ...]:
         return ()
     member = state.member
     silence = max(0.0, now - state.heard)
-    return (WorkerStatus(worker=member.worker, rank=0, host=member.host, pid=member.pid, seconds_since_message=silence),)
+    return (
+        WorkerStatus(worker=member.worker, rank=0, host=member.host, pid=member.pid, seconds_since_message=silence),
+    )

@@ -13,8 +13,8 @@ class AdaptiveLayer(nn.Module):
 class AdaptiveLinear(AdaptiveLayer, nn.Linear):
     """`nn.Linear` that computes with each task's own weights inside a task context.
 
-    The shared weight stays one matrix product over the packed samples of all tasks; a task's inner steps enter as a low-rank
-    correction (see `gmeta_worker.layers.context`).
+    The shared weight stays one matrix product over the packed samples of all tasks; a task's inner steps enter as a
+    low-rank correction (see `gmeta_worker.layers.context`).
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name nn.Linear gives it

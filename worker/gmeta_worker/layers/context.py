@@ -1,8 +1,9 @@
 """The task context: tells adaptive layers which rows belong to which task and what steps the tasks have taken.
 
-A gradient step on a linear layer's weight W with task-local rows x_s and gradients d_s = dL/dh_s of the layer's outputs is
-W' = W - rate * sum_s d_s x_s^T. So W'x = Wx - rate * sum_s d_s (x_s . x), and with a bias the dot product gains 1. The factors
-(x_s, d_s) are all that a task needs: neither its weights nor its weight gradient is ever formed. K steps are K times the factors.
+A gradient step on a linear layer's weight W with task-local rows x_s and gradients d_s = dL/dh_s of the layer's outputs
+is W' = W - rate * sum_s d_s x_s^T. So W'x = Wx - rate * sum_s d_s (x_s . x), and with a bias the dot product gains 1.
+The factors (x_s, d_s) are all that a task needs: neither its weights nor its weight gradient is ever formed. K steps
+are K times the factors.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from gmeta_api.errors import ModelError
 from torch import Tensor, nn
 
+from gmeta_api.errors import ModelError
 from gmeta_worker.layers.tiles import Ints, TileLayout, TilePairs, make_layout, make_pairs, tile_height
 
 
@@ -136,19 +137,21 @@ class TaskContext:
             self.calls.append(LayerCall(layer, per_sample, inputs, h))
         return h
 
-    def steps_after(self, gradients: Sequence[Tensor], rate: float) -> Steps:
+    def steps_after(self, gradients: Sequence[Tensor], rate: float, *, differentiable: bool) -> Steps:
         """The steps so far and one more.
 
         Args:
             gradients: dL/dh for the output of each of `calls`, where L adds up the tasks' losses.
             rate: of the step.
+            differentiable: whether the step is a function of what came before it, or a constant (first order).
         """
         steps = dict(self._steps)
         for call, gradient in zip(self.calls, gradients, strict=True):
             layout = self._support.layout(call.per_sample)
             changes = layout.tile(gradient.reshape(layout.rows, gradient.shape[-1]) * -rate)
+            inputs = call.inputs if differentiable else call.inputs.detach()
             key = (call.layer, call.per_sample)
-            steps[key] = _joined(steps.get(key), Factors(call.inputs, changes))
+            steps[key] = _joined(steps.get(key), Factors(inputs, changes))
         return steps
 
     def _rows_per_sample(self, layer: nn.Module, x: Tensor) -> int:

@@ -1,10 +1,10 @@
 """Products between the rows of the same task, over ragged tasks packed one after another.
 
-The inner loop needs, for every row of one side, a weighted sum over its task's rows of the other side. Tasks differ in size, so
-both sides are cut into *tiles* that never span two tasks, and only tiles of the same task are multiplied: the work grows with
-the sum over tasks of (left rows x right rows), and one long task does not make the others pay. Built of index, add and bmm only,
-hence differentiable any number of times. The rows that a tile misses are zero, which on the right stands in for a mask; on the
-left they are dropped again.
+The inner loop needs, for every row of one side, a weighted sum over its task's rows of the other side. Tasks differ in
+size, so both sides are cut into *tiles* that never span two tasks, and only tiles of the same task are multiplied: the
+work grows with the sum over tasks of (left rows x right rows), and one long task does not make the others pay. Built of
+index, add and bmm only, hence differentiable any number of times. The rows that a tile misses are zero, which on the
+right stands in for a mask; on the left they are dropped again.
 """
 
 from dataclasses import dataclass
@@ -94,12 +94,12 @@ def _weighted_sum(left: Tensor, right: Tensor, values: Tensor, constant: float) 
 def tile_height(lengths: Ints) -> int:
     """Rows of a tile for tasks of these lengths.
 
-    One tile a task needs no pairing at all and is fastest while it at most doubles the rows; beyond that (a few long tasks among
-    short ones) tasks are cut.
+    One tile a task needs no pairing at all and is fastest while it at most doubles the rows; beyond that (a few long
+    tasks among short ones) the long ones are cut.
     """
-    longest = int(lengths.max(initial=0))
+    longest = max(int(lengths.max(initial=0)), 1)
     padded = longest * int(np.count_nonzero(lengths))
-    return max(longest, 1) if padded <= 2 * int(lengths.sum()) else CUT_HEIGHT
+    return longest if padded <= 2 * int(lengths.sum()) else min(longest, CUT_HEIGHT)
 
 
 def make_layout(lengths: Ints, height: int, device: torch.device) -> TileLayout:

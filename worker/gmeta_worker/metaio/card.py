@@ -1,12 +1,13 @@
-"""The dataset card: what a Meta-IO dataset holds and how it was made. ``card.json`` is written last and makes it complete."""
+"""The dataset card: what a Meta-IO dataset holds and how it was made; written last, it makes a dataset complete."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gmeta_api.errors import DataError
 from pydantic import TypeAdapter, ValidationError
+
+from gmeta_api.errors import DataError
 
 CARD_NAME = "card.json"
 FORMAT = 1

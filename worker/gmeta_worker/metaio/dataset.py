@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from gmeta_api.errors import DataError
 from numpy.typing import NDArray
 
+from gmeta_api.errors import DataError
 from gmeta_worker.metaio.card import REMEDY, Card, Schema, SplitCard, read_card
 from gmeta_worker.metaio.chunk import Chunk, chunk_schema, decode_chunk
 from gmeta_worker.metaio.files import open_table, read_file
@@ -110,6 +110,6 @@ class Split:
         expected = np.diff(self.row_offsets)
         if not np.array_equal(rows, expected):
             raise DataError(
-                f"{self.root}: split {self.name}, task index ({self.card.index.path}): its tasks have {rows.sum()} rows "
-                f"in {len(rows)} chunks, the card says {expected.sum()} in {len(expected)}; {REMEDY}"
+                f"{self.root}: split {self.name}, task index ({self.card.index.path}): its tasks have {rows.sum()} "
+                f"rows in {len(rows)} chunks, the card says {expected.sum()} in {len(expected)}; {REMEDY}"
             )

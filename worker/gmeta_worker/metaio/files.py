@@ -3,12 +3,10 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import xxhash
-from gmeta_api.errors import DataError
-from numpy.typing import NDArray
 
+from gmeta_api.errors import DataError
 from gmeta_worker.metaio.card import REMEDY, FileCard
 
 
@@ -34,7 +32,7 @@ def read_file(root: Path, card: FileCard, where: str, *, verify: bool = True) ->
         raise _damaged(root, card, where, f"expected {card.bytes} bytes, found {content.size}")
     if verify and (found := checksum(content)) != card.xxh3:
         raise _damaged(root, card, where, f"expected checksum {card.xxh3}, found {found}")
-    return pa.py_buffer(content)
+    return content
 
 
 def open_table(root: Path, card: FileCard, where: str, buffer: pa.Buffer, schema: pa.Schema) -> pa.RecordBatch:
@@ -65,18 +63,18 @@ def write_table(root: Path, path: str, batch: pa.RecordBatch) -> FileCard:
     return FileCard(path=path, bytes=content.size, xxh3=checksum(content))
 
 
-def checksum(content: pa.Buffer | NDArray[np.uint8]) -> str:
+def checksum(content: pa.Buffer) -> str:
     """Return the xxh3_64 of a buffer in hexadecimal."""
     return xxhash.xxh3_64_hexdigest(content)
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def _read(path: Path) -> pa.Buffer:
     with path.open("rb", buffering=0) as file:
-        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        done = 0
-        while done < content.size and (count := file.readinto(content[done:])):
+        content = pa.allocate_buffer(os.fstat(file.fileno()).st_size)
+        view, done = memoryview(content), 0
+        while done < content.size and (count := file.readinto(view[done:])):
             done += count
-    return content[:done]
+    return content.slice(0, done)
 
 
 def _damaged(root: Path, card: FileCard, where: str, problem: str) -> DataError:

@@ -1,7 +1,7 @@
 """Counter-based random numbers: pure functions of (seed, purpose, position), the same on every host and numpy version.
 
-numpy keeps no promise about the stream of ``Generator.permutation`` or ``integers`` across releases (NEP 19). The order of
-an epoch is part of every commit, so it is drawn from SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) instead.
+numpy keeps no promise about the stream of ``Generator.permutation`` or ``integers`` across releases (NEP 19). The order
+of an epoch is part of every commit, so it is drawn from SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) instead.
 """
 
 from enum import IntEnum

@@ -24,7 +24,7 @@ class StepSlice:
 
 
 def step_bounds(task_batches: int, tasks_per_step: int) -> NDArray[np.int64]:
-    """Cut a chunk's task batches into ceil(m / tasks_per_step) slices whose sizes differ by at most one: int64[g + 1]."""
+    """Cut m task batches into ceil(m / tasks_per_step) slices whose sizes differ by at most one: int64[slices + 1]."""
     groups = -(-task_batches // tasks_per_step)
     return np.arange(groups + 1, dtype=np.int64) * task_batches // max(groups, 1)
 

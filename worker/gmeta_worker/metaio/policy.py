@@ -1,4 +1,4 @@
-"""The support policy: where training cuts a task batch into support and query rows. Chosen at read time, not in the files."""
+"""The support policy: where training cuts a task batch into support and query. It is chosen at read time."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,8 @@
 """Step batches of a split, for training (shuffled, read ahead) and for evaluation (file order)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,7 @@ def _file_order(batches_per_chunk: NDArray[np.int64], tasks_per_step: int) -> li
     position = 0
     for chunk, count in enumerate(batches_per_chunk.tolist()):
         bounds = step_bounds(count, tasks_per_step).tolist()
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             parts.append(StepSlice(len(parts), chunk, first, last, position + first))
         position += count
     return parts

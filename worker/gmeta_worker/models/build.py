@@ -5,10 +5,10 @@ import inspect
 from collections.abc import Callable, Mapping
 
 import torch
-from gmeta_api.errors import ModelError
-from gmeta_api.spec import ModelSpec
 from torch import nn
 
+from gmeta_api.errors import ModelError
+from gmeta_api.spec import ModelSpec
 from gmeta_worker.models.check import check_model
 from gmeta_worker.models.contract import ModelInputs
 from gmeta_worker.models.dlrm import DLRM
@@ -52,7 +52,7 @@ def _load_class(path: str) -> type[nn.Module]:
     if found is None:
         raise ModelError(f"spec.model.type: module '{module_name}' has no attribute '{class_name}' (from '{path}')")
     if not (inspect.isclass(found) and issubclass(found, nn.Module)):
-        kind = f"class {found.__name__}" if inspect.isclass(found) else f"a {type(found).__name__}"
+        kind = f"class {found.__name__}" if inspect.isclass(found) else f"an object of type {type(found).__name__}"
         raise ModelError(f"spec.model.type: expected '{path}' to be a subclass of torch.nn.Module, received {kind}")
     return found
 
@@ -63,7 +63,7 @@ def _load_module(name: str, path: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise ModelError(
-                f"spec.model.type: no module named '{error.name}' (from '{path}'); put it on PYTHONPATH or into the image"
+                f"spec.model.type: no module named '{error.name}' (from '{path}'); put it on PYTHONPATH"
             ) from error
         raise _import_failure(path, error) from error
     except Exception as error:

@@ -1,11 +1,11 @@
 """Does a model keep the contract? Found out before training by two samples, not in the middle of an epoch."""
 
 import torch
-from gmeta_api.errors import ModelError
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
+from gmeta_api.errors import ModelError
 from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from gmeta_api.errors import ModelError
 from torch import Tensor, nn
+
+from gmeta_api.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,8 @@ class ModelInputs:
 
     Attributes:
         numeric: names of the numeric columns, in the order of `Features.numeric`.
-        features: names of the features with embedding rows, categorical then multi-valued, in the order of `FeatureRows.stacked`.
+        features: names of the features with embedding rows, categorical then multi-valued, in the order of
+            `FeatureRows.stacked`.
         dim: width of an embedding row.
     """
 
@@ -34,7 +36,7 @@ class Features:
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """The embedding rows of the samples, by feature; multi-valued features are already mean-pooled (zeros for an empty list).
+    """The embedding rows of the samples; multi-valued features are mean-pooled, an empty list is zeros.
 
     Attributes:
         names: the F features.

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from gmeta_api.errors import ModelError
 from torch import Tensor, nn
 
+from gmeta_api.errors import ModelError
 from gmeta_worker.layers import MLP
 from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
 
@@ -13,8 +13,8 @@ from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
 class DLRM(nn.Module):
     """Dot products of all pairs of feature vectors, and of the numeric features brought to the same width.
 
-    With F features of width dim and D numeric columns: `bottom` maps [n, D] to [n, dim] (absent if D = 0); `top` maps the bottom
-    output and the dot products of all pairs of the F (+ 1) vectors to one logit.
+    With F features of width dim and D numeric columns: `bottom` maps [n, D] to [n, dim] (absent if D = 0); `top` maps
+    the bottom output and the dot products of all pairs of the F (+ 1) vectors to one logit.
 
     Args:
         inputs: what the dataset offers.
@@ -43,10 +43,13 @@ class DLRM(nn.Module):
     def forward(self, features: Features, rows: FeatureRows) -> Tensor:
         """Logits [n]."""
         if self.bottom is None:
-            return self.top(self._dots(rows.stacked)).squeeze(-1)
-        numeric = self.bottom(features.numeric)
-        dots = self._dots(torch.cat([numeric.unsqueeze(1), rows.stacked], 1))
-        return self.top(torch.cat([numeric, dots], 1)).squeeze(-1)
+            interactions = self._dots(rows.stacked)
+        else:
+            numeric = self.bottom(features.numeric)
+            dots = self._dots(torch.cat([numeric.unsqueeze(1), rows.stacked], 1))
+            interactions = torch.cat([numeric, dots], 1)
+        logits: Tensor = self.top(interactions)
+        return logits.squeeze(-1)
 
     def _dots(self, vectors: Tensor) -> Tensor:
         return torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1).index_select(1, self._pairs)

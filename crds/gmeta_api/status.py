@@ -1,0 +1,122 @@
+"""What is known about a job: the status of a MetaTrainingJob."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gmeta_api.spec.base import ListMap, SpecModel
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Measure = Annotated[float, Field(ge=-1e300, le=1e300)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(max_length=32768)]
+ShortText = Annotated[str, Field(max_length=253)]
+Timestamp = Annotated[str, Field(max_length=40)]
+"""RFC 3339, in UTC."""
+
+
+class Condition(SpecModel):
+    """One aspect of a job's state; the shape of Kubernetes' metav1.Condition."""
+
+    type: Annotated[str, Field(min_length=1, max_length=316, pattern=r"^[A-Za-z]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")] = (
+        Field(description="The aspect, such as Running or Invalid.")
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    observed_generation: Count | None = Field(
+        default=None, description="Generation of the spec that the condition was found for."
+    )
+    last_transition_time: Timestamp = Field(description="When the status last changed.")
+    reason: Annotated[
+        str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    ] = Field(description="Cause of the last change, as one CamelCase word.")
+    message: Text = Field(description="Cause of the last change, as a sentence.")
+
+
+class Progress(SpecModel):
+    """How far training is; figures of the last report of the coordinator."""
+
+    epoch: Count | None = Field(default=None, description="Current pass over the training tasks, from 0.")
+    step: Count | None = Field(default=None, description="Steps done.")
+    total_steps: Count | None = Field(default=None, description="Steps that the run has in all.")
+    percent: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Share of the steps that is done, in percent."
+    )
+    samples: Count | None = Field(default=None, description="Rows consumed, support and query.")
+    samples_per_second: Measure | None = Field(default=None, description="Rows consumed in a second, over all ranks.")
+    tasks_per_second: Measure | None = Field(default=None, description="Task batches in a second, over all ranks.")
+    loss: Measure | None = Field(default=None, description="Mean query loss of the last steps.")
+    auc: Share | None = Field(default=None, description="Adapted AUC of the last evaluation, pooled over all tasks.")
+    gauc: Share | None = Field(default=None, description="Adapted AUC of the last evaluation, mean over the tasks.")
+
+
+class WorkerCounts(SpecModel):
+    """How many workers there are."""
+
+    desired: Count = Field(default=0, description="Worker pods that the job should have.")
+    ready: Count = Field(default=0, description="Worker pods that train.")
+
+
+class RestartCounts(SpecModel):
+    """How often something was started again."""
+
+    counted: Count = Field(default=0, description="Restarts that count against faultTolerance.backoffLimit.")
+    uncounted: Count = Field(default=0, description="Restarts that do not, such as after a node was drained.")
+
+
+class LastCheckpoint(SpecModel):
+    """The newest commit."""
+
+    step: Count = Field(description="Step of the commit.")
+    epoch: Count | None = Field(default=None, description="Epoch of the commit.")
+    attempt: Count | None = Field(default=None, description="Attempt that wrote the commit.")
+    path: Annotated[str, Field(max_length=1024)] | None = Field(
+        default=None, description="Folder of the commit, relative to its volume."
+    )
+    time: Timestamp | None = Field(default=None, description="When the commit was written.")
+
+
+class LastFailure(SpecModel):
+    """The last failure and what it was taken for."""
+
+    pod: ShortText | None = Field(default=None, description="Pod that failed.")
+    node: ShortText | None = Field(default=None, description="Node that the pod was on.")
+    exit_code: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        default=None, description="Exit code of the process; docs list G-Meta's own."
+    )
+    reason: ShortText | None = Field(default=None, description="Kubernetes' reason, such as OOMKilled or Evicted.")
+    failure_class: ShortText | None = Field(
+        default=None, alias="class", description="Class of the failure, which decides what was done."
+    )
+    rank: Count | None = Field(default=None, description="Rank that failed.")
+    step: Count | None = Field(default=None, description="Step at which it failed.")
+    message: Text | None = Field(default=None, description="Last words of the process.")
+    time: Timestamp | None = Field(default=None, description="When it failed.")
+
+
+class Status(SpecModel):
+    """What is known about a job."""
+
+    state: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None, description="The job in one word, such as Pending, Running, Suspended, Succeeded or Failed."
+    )
+    reason: ShortText | None = Field(default=None, description="Cause of the state, as one CamelCase word.")
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=32), ListMap("type")] = Field(
+        default=(), description="Aspects of the state, one item for each type."
+    )
+    observed_generation: Count | None = Field(
+        default=None, description="Generation of the spec that the status was written for."
+    )
+    attempt: Count | None = Field(default=None, description="Number of the group's start from a commit, from 0.")
+    start_time: Timestamp | None = Field(default=None, description="When the first worker ran.")
+    completion_time: Timestamp | None = Field(default=None, description="When the job ended.")
+    progress: Progress | None = Field(default=None, description="How far training is.")
+    workers: WorkerCounts | None = Field(default=None, description="How many workers there are.")
+    selector: Annotated[str, Field(max_length=1024)] | None = Field(
+        default=None, description="Label selector of the worker pods, for the scale subresource."
+    )
+    restarts: RestartCounts | None = Field(default=None, description="How often something was started again.")
+    last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
+    last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")
+    goodput: Share | None = Field(
+        default=None, description="Share of the time since startTime that went into steps which are not lost."
+    )

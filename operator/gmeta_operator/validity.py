@@ -1,0 +1,60 @@
+"""The `Invalid` condition: a custom resource is checked again, since older API servers evaluate no CEL rules."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gmeta_api.errors import ManifestError, Problem
+from gmeta_api.load import parse_job
+from gmeta_api.status import Condition
+
+CONDITION_TYPE = "Invalid"
+MAX_MESSAGE = 4096
+"""Longest message; the status is part of every watch event of the object."""
+
+
+def validity_condition(
+    manifest: Mapping[str, Any], generation: int, now: datetime, previous: Condition | None
+) -> Condition:
+    """The condition `Invalid` for a custom resource as the API server has it.
+
+    Args:
+        manifest: the custom resource.
+        generation: its metadata.generation.
+        now: current time, with a zone.
+        previous: the condition in the object's status, if any; its transition time stays while the status does.
+    """
+    problems = _problems(manifest)
+    status = "True" if problems else "False"
+    unchanged = previous is not None and previous.status == status
+    return Condition(
+        type=CONDITION_TYPE,
+        status=status,
+        observed_generation=generation,
+        last_transition_time=previous.last_transition_time if previous and unchanged else _timestamp(now),
+        reason="SpecInvalid" if problems else "SpecValid",
+        message=_message(problems) if problems else "the spec is valid",
+    )
+
+
+def _problems(manifest: Mapping[str, Any]) -> Sequence[Problem]:
+    try:
+        parse_job(manifest)
+    except ManifestError as error:
+        return error.problems
+    return ()
+
+
+def _message(problems: Sequence[Problem]) -> str:
+    """As many whole problems as fit, and how many do not."""
+    lines: list[str] = []
+    for number, problem in enumerate(problems):
+        more = f"and {len(problems) - number} more; `gmeta validate` prints all"
+        if len("\n".join([*lines, str(problem), more])) > MAX_MESSAGE:
+            return "\n".join([*lines, more])
+        lines.append(str(problem))
+    return "\n".join(lines)
+
+
+def _timestamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

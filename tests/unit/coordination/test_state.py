@@ -1,0 +1,178 @@
+import math
+from typing import Any
+
+import pytest
+
+from gmeta_api.document import JobIdentity
+from gmeta_worker.coordination.messages import Accepted, Committed, Refusal, Welcome
+from gmeta_worker.coordination.state import Publish, Record, State, Transition, transition, with_commit
+from gmeta_worker.coordination.status import status_of
+
+JOB = JobIdentity(name="demo", namespace="default")
+
+
+def fresh(attempt: int = 0) -> State:
+    return State(job=JOB, spec={"model": {}}, attempt=attempt)
+
+
+def after(state: State, *sent: Any) -> Transition:
+    """The last transition after `sent`, one a second."""
+    result = Transition(state, Accepted())
+    for second, message in enumerate(sent):
+        result = transition(result.state, message, float(second))
+    return result
+
+
+def test_the_first_process_becomes_rank_0_of_generation_1(messages: Any) -> None:
+    result = after(fresh(), messages.register())
+    assert result.reply == Welcome(rank=0, world_size=1, generation=1, commit=None)
+    assert result.effects == (Record(messages.register()),)
+
+
+def test_a_repeated_register_gives_the_same_place_and_is_not_recorded(messages: Any) -> None:
+    first = after(fresh(), messages.register())
+    again = transition(first.state, messages.register(), 9.0)
+    assert again.reply == first.reply
+    assert again.effects == ()
+
+
+def test_another_process_raises_the_generation_and_fences_the_old_one(messages: Any) -> None:
+    state = after(fresh(), messages.register("process-a"), messages.register("process-b")).state
+    assert state.generation == 2
+    for message in (messages.progress(), messages.evaluation(), messages.shard(5), messages.finish()):
+        result = transition(state, message, 1.0)
+        assert result == Transition(
+            state,
+            Refusal(
+                reason="fenced",
+                message="generation 1 is not current, generation 2 is: another process has taken over, "
+                "this one must stop",
+            ),
+        )
+
+
+def test_the_old_process_can_only_come_back_as_a_new_generation(messages: Any) -> None:
+    reply = after(fresh(), messages.register("process-a"), messages.register("process-b"), messages.register()).reply
+    assert isinstance(reply, Welcome)
+    assert reply.generation == 3
+
+
+@pytest.mark.parametrize("kind", ["register", "progress", "finish"])
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_other_attempts_are_fenced(messages: Any, kind: str, attempt: int) -> None:
+    result = after(fresh(attempt=2), getattr(messages, kind)(attempt=attempt))
+    assert result.reply == Refusal(
+        reason="fenced",
+        message=f"attempt {attempt} is not current, attempt 2 is: another process has taken over, this one must stop",
+    )
+
+
+def test_who_has_not_registered_is_no_member(messages: Any) -> None:
+    reply = after(fresh(), messages.progress(generation=0)).reply
+    assert reply == Refusal(
+        reason="fenced",
+        message="rank 0 is no member of generation 0: another process has taken over, this one must stop",
+    )
+    reply = after(fresh(), messages.register(), messages.progress(rank=1)).reply
+    assert isinstance(reply, Refusal)
+    assert reply.message.startswith("rank 1 is no member of generation 1: ")
+
+
+def test_a_second_worker_is_told_why_it_cannot_join(messages: Any) -> None:
+    assert after(fresh(), messages.register(worker=1)).reply == Refusal(
+        reason="invalid",
+        message="worker 1 cannot join: this version runs one worker process; "
+        "set spec.workers.replicas and spec.workers.processesPerWorker to 1",
+    )
+
+
+def test_a_commit_is_published_before_it_is_recorded(messages: Any) -> None:
+    result = after(fresh(), messages.register(), messages.shard(5))
+    assert result.reply == Committed(step=5)
+    publish, record = result.effects
+    assert isinstance(publish, Publish)
+    assert record == Record(messages.shard(5))
+    assert publish.manifest == result.state.commit
+    assert (publish.manifest.job, publish.manifest.spec) == (JOB, {"model": {}})
+    assert publish.manifest.folder == "a0/s5"
+
+
+def test_a_repeated_commit_is_confirmed_and_not_made_again(messages: Any) -> None:
+    result = after(fresh(), messages.register(), messages.shard(5), messages.shard(5))
+    assert (result.reply, result.effects, result.state.commits) == (Committed(step=5), (), 1)
+
+
+@pytest.mark.parametrize(("step", "variant"), [(4, 0), (5, 1)])
+def test_a_commit_is_neither_replaced_nor_overtaken(messages: Any, step: int, variant: int) -> None:
+    result = after(fresh(), messages.register(), messages.shard(5), messages.shard(step, variant))
+    assert result.effects == ()
+    assert result.reply == Refusal(
+        reason="order",
+        message=f"step {step} cannot be committed: step 5 is the newest commit of this attempt, and "
+        "a commit is neither replaced nor overtaken; register again and go on from it",
+    )
+
+
+def test_a_new_attempt_may_commit_the_step_that_it_started_from(messages: Any) -> None:
+    old = after(fresh(), messages.register(), messages.shard(5)).state.commit
+    state = with_commit(fresh(attempt=1), old, ())
+    result = after(state, messages.register(attempt=1), messages.shard(5, 1, attempt=1, generation=2))
+    assert result.reply == Committed(step=5)
+    assert result.state.generation == 2, "generations go on where the older attempt's commit was"
+
+
+def test_a_commit_with_missing_blocks_is_refused(messages: Any) -> None:
+    result = after(fresh(), messages.register(), messages.shard(5, files=messages.files()[:1]))
+    assert result.reply == Refusal(reason="invalid", message="step 5: row files hold blocks 0..0 of 4096")
+
+
+def test_nothing_is_accepted_after_the_end_but_the_same_end(messages: Any) -> None:
+    ended = after(fresh(), messages.register(), messages.finish()).state
+    assert transition(ended, messages.finish(), 5.0) == Transition(ended, Accepted())
+    for message in (messages.register(), messages.shard(5), messages.finish(outcome="failed", exit_code=1)):
+        assert transition(ended, message, 5.0) == Transition(
+            ended,
+            Refusal(reason="finished", message="attempt 0 has ended (succeeded); start the job again to go on"),
+        )
+
+
+def test_a_supervisor_may_end_the_attempt_without_being_a_member(messages: Any) -> None:
+    result = after(fresh(), messages.finish(generation=None, outcome="failed", exit_code=137))
+    assert result.reply == Accepted()
+    assert status_of(result.state, JOB, None, 1.0).state == "failed"
+
+
+def test_status_of_a_job_that_nobody_has_joined() -> None:
+    status = status_of(fresh(), JOB, 10, 0.0)
+    assert (status.state, status.workers, status.progress, status.commit) == ("pending", (), None, None)
+
+
+def test_status_of_a_running_job(messages: Any) -> None:
+    sent = [messages.register(), *(messages.progress(step) for step in (1, 2, 3)), messages.evaluation(3)]
+    status = status_of(after(fresh(), *sent, messages.shard(3)).state, JOB, 10, 7.5)
+    progress = status.progress
+    assert progress is not None
+    assert (status.state, progress.step, progress.total_steps, progress.epochs) == ("running", 3, 100, 10)
+    assert progress.samples_per_second == pytest.approx(50.0)
+    assert progress.tasks_per_second == pytest.approx(2.0)
+    assert progress.input_wait_share == pytest.approx(0.01)
+    assert progress.auc == pytest.approx(0.7), "adapted, at the largest shot"
+    assert status.commit is not None
+    assert (status.commit.path, status.commits, status.evaluations) == ("a0/s3", 1, 1)
+    (worker,) = status.workers
+    assert (worker.worker, worker.rank, worker.pid, worker.seconds_since_message) == (0, 0, 7, 2.5)
+
+
+def test_numbers_that_are_not_finite_are_null_in_the_status_document(messages: Any) -> None:
+    state = after(fresh(), messages.register(), messages.progress(loss=math.inf)).state
+    text = status_of(state, JOB, None, 1.0).model_dump_json()
+    assert '"loss":null' in text
+    assert '"auc":null' in text
+    assert math.isnan(type(status_of(state, JOB, None, 1.0)).model_validate_json(text).progress.loss)  # type: ignore[union-attr]
+
+
+def test_a_repeated_evaluation_counts_once_even_if_it_is_undefined(messages: Any) -> None:
+    rows = tuple(row.model_copy(update={"auc": math.nan}) for row in messages.evaluation().rows)
+    once = messages.evaluation(rows=rows)
+    result = after(fresh(), messages.register(), once, once.model_validate_json(once.model_dump_json()))
+    assert (result.state.evaluations, result.effects) == (1, ())

@@ -1,0 +1,19 @@
+"""Membership, progress and commits of a job: the coordinator and the client that workers reach it through."""
+
+from gmeta_worker.coordination.client import CoordinatorClient, FencedError
+from gmeta_worker.coordination.ledger import Ledger
+from gmeta_worker.coordination.messages import Evaluation, Finish, MetricRow, Progress, ShardWritten, Welcome
+from gmeta_worker.coordination.status import Status
+
+__all__ = [
+    "CoordinatorClient",
+    "Evaluation",
+    "FencedError",
+    "Finish",
+    "Ledger",
+    "MetricRow",
+    "Progress",
+    "ShardWritten",
+    "Status",
+    "Welcome",
+]

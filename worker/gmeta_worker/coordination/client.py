@@ -1,0 +1,179 @@
+"""The worker's side of the coordinator's interface."""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gmeta_api.errors import CheckpointError, CoordinationError
+from gmeta_worker.coordination.messages import (
+    API_VERSION,
+    Accepted,
+    Committed,
+    Evaluation,
+    Finish,
+    Progress,
+    Refusal,
+    Register,
+    ShardWritten,
+    Welcome,
+)
+from gmeta_worker.coordination.status import Status
+
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+REPLY_SECONDS = 300.0
+QUICK = httpx.Timeout(2.0)
+THOROUGH = httpx.Timeout(REPLY_SECONDS, connect=5.0)
+
+
+class FencedError(CoordinationError):
+    """The coordinator has refused this process because another one has taken over; the process must stop."""
+
+
+class CoordinatorClient:
+    """Talks to one coordinator. Every message may be sent twice without harm, so lost ones are sent again.
+
+    Args:
+        url: the coordinator's address, like `http://127.0.0.1:7070`.
+        patience: seconds for which a message that matters is sent again while the coordinator cannot be reached.
+    """
+
+    def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
+        self._url = url.rstrip("/")
+        self._patience = patience
+        self._process = secrets.token_hex(8)
+        self._http = httpx.Client(base_url=f"{self._url}/{API_VERSION}/", trust_env=False)
+
+    def register(self, attempt: int, worker: int) -> Welcome:
+        """Join the job, or ask again for the place of this process in it.
+
+        Raises:
+            FencedError: the attempt is not current.
+            CoordinationError: the coordinator cannot be reached or refuses the worker.
+        """
+        host, pid = socket.gethostname(), os.getpid()
+        message = Register(attempt=attempt, worker=worker, host=host, pid=pid, process=self._process)
+        return self._deliver("register", message, Welcome)
+
+    def progress(self, progress: Progress) -> bool:
+        """Tell where this rank stands; return False if the coordinator could not be reached, which stops nothing.
+
+        Raises:
+            FencedError: another process has taken over.
+        """
+        try:
+            self._post("progress", progress, Accepted, QUICK)
+        except httpx.TransportError:
+            return False
+        return True
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        """Tell the quality on a split.
+
+        Raises:
+            FencedError: another process has taken over.
+            CoordinationError: the coordinator cannot be reached.
+        """
+        self._deliver("evaluation", evaluation, Accepted)
+
+    def shard_written(self, shard: ShardWritten) -> Committed:
+        """Hand in the files of a commit; on return the step is committed.
+
+        Raises:
+            FencedError: another process has taken over.
+            CheckpointError: the coordinator cannot make the commit.
+            CoordinationError: the coordinator cannot be reached or refuses the step.
+        """
+        return self._deliver("shard-written", shard, Committed)
+
+    def finish(self, finish: Finish) -> None:
+        """Tell how the attempt has ended.
+
+        Raises:
+            FencedError: another process has taken over.
+            CoordinationError: the coordinator cannot be reached.
+        """
+        self._deliver("finish", finish, Accepted)
+
+    def status(self) -> Status:
+        """Return the status document.
+
+        Raises:
+            CoordinationError: the coordinator cannot be reached.
+        """
+        try:
+            return self._read(self._http.get("status", timeout=QUICK), Status)
+        except httpx.TransportError as error:
+            raise self._unreachable(error, 0.0) from error
+
+    def try_status(self) -> Status | None:
+        """Return the status document, or None while the coordinator cannot be reached."""
+        try:
+            return self.status()
+        except CoordinationError:
+            return None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _deliver(self, path: str, message: BaseModel, reply: type[ReplyT]) -> ReplyT:
+        """Send until there is a reply; pauses double, with full jitter, so that members do not come back at once."""
+        started, pause = time.monotonic(), FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._post(path, message, reply, THOROUGH)
+            except httpx.TransportError as error:
+                waited = time.monotonic() - started
+                if waited >= self._patience:
+                    raise self._unreachable(error, waited) from error
+            time.sleep(secrets.SystemRandom().uniform(0.0, pause))
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _post(self, path: str, message: BaseModel, reply: type[ReplyT], timeout: httpx.Timeout) -> ReplyT:
+        headers = {"Content-Type": "application/json"}
+        response = self._http.post(path, content=message.model_dump_json(), headers=headers, timeout=timeout)
+        return self._read(response, reply)
+
+    def _read(self, response: httpx.Response, reply: type[ReplyT]) -> ReplyT:
+        try:
+            if response.is_success:
+                return reply.model_validate_json(response.content)
+            refusal = Refusal.model_validate_json(response.content)
+        except ValidationError as error:
+            raise CoordinationError(
+                f"{self._url}: answered {response.status_code} with something that is not a coordinator's reply; "
+                "check GMETA_COORDINATOR, and that worker and coordinator run the same version"
+            ) from error
+        raise _refused(refusal, self._url)
+
+    def _unreachable(self, error: httpx.TransportError, waited: float) -> CoordinationError:
+        return CoordinationError(
+            f"{self._url}: the coordinator cannot be reached ({error or type(error).__name__}) after {waited:.0f} s; "
+            "check that it is running and that GMETA_COORDINATOR is its address"
+        )
+
+
+def _refused(refusal: Refusal, url: str) -> CoordinationError | CheckpointError:
+    if refusal.reason == "checkpoint":
+        return CheckpointError(refusal.message)
+    kind: Callable[[str], CoordinationError] = FencedError if refusal.reason == "fenced" else CoordinationError
+    return kind(f"{url}: refused: {refusal.message}")

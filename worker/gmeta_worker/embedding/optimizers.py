@@ -1,0 +1,95 @@
+"""Row optimisers: one step on exactly the rows that a training step has touched."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+
+class RowOptimizer(Protocol):
+    """Updates rows of a table; its state is a row of numbers for each row of the table."""
+
+    def state_widths(self, dim: int) -> Mapping[str, int]:
+        """Name of each state tensor and its numbers a row."""
+        ...
+
+    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
+        """The rows after one step.
+
+        Args:
+            rows: [U, dim], before.
+            grads: [U, dim].
+            state: [U, width] each; updated in place.
+            rate: learning rate.
+        """
+        ...
+
+
+class Sgd:
+    """Plain gradient steps."""
+
+    def state_widths(self, dim: int) -> Mapping[str, int]:  # noqa: ARG002
+        """None."""
+        return {}
+
+    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:  # noqa: ARG002
+        """w - rate * g."""
+        return rows - rate * grads
+
+
+class RowWiseAdagrad:
+    """Adagrad with one accumulator a row: the sum over steps of the row's mean squared gradient.
+
+    For dim = 1 this is Adagrad. The form is that of FBGEMM's exact row-wise Adagrad.
+
+    Args:
+        eps: added to the root.
+    """
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        self._eps = eps
+
+    def state_widths(self, dim: int) -> Mapping[str, int]:  # noqa: ARG002
+        """One sum a row."""
+        return {"sum": 1}
+
+    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
+        """w - rate * g / (sqrt(sum) + eps)."""
+        state["sum"].add_(grads.square().mean(1, keepdim=True))
+        return rows - rate * grads / (state["sum"].sqrt() + self._eps)
+
+
+class Adam:
+    """Adam whose moments, and the step count of their bias correction, belong to the row.
+
+    Differs from Adam on a dense table where a row is not touched: there the moments decay and the row moves on by
+    momentum; here nothing happens to it. A row that is touched in every step gets exactly what dense Adam gives it.
+
+    Args:
+        beta1: decay of the first moment.
+        beta2: decay of the second moment.
+        eps: added to the root.
+    """
+
+    def __init__(self, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+        self._beta1 = beta1
+        self._beta2 = beta2
+        self._eps = eps
+
+    def state_widths(self, dim: int) -> Mapping[str, int]:
+        """Two moments a number, one count a row."""
+        return {"first": dim, "second": dim, "steps": 1}
+
+    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
+        """One step of Adam (arXiv 1412.6980, algorithm 1)."""
+        steps = state["steps"].add_(1)
+        first = state["first"].lerp_(grads, 1 - self._beta1)
+        second = state["second"].mul_(self._beta2).addcmul_(grads, grads, value=1 - self._beta2)
+        corrected = second.div(1 - self._beta2**steps).sqrt_().add_(self._eps)
+        return rows - rate * first / (1 - self._beta1**steps) / corrected
+
+
+def build_row_optimizer(name: str) -> RowOptimizer:
+    """The optimiser that the manifest calls `name`: RowWiseAdagrad, Adam or SGD."""
+    optimizers: Mapping[str, Callable[[], RowOptimizer]] = {"RowWiseAdagrad": RowWiseAdagrad, "Adam": Adam, "SGD": Sgd}
+    return optimizers[name]()

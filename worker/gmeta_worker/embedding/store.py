@@ -1,0 +1,127 @@
+"""The rows of all embedding tables with their optimiser's state, in one contiguous piece of memory a tensor."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gmeta_api.errors import CheckpointError
+from gmeta_worker.embedding.blocks import BLOCKS, BlockLayout
+from gmeta_worker.embedding.initial import initial_rows
+from gmeta_worker.embedding.optimizers import RowOptimizer
+
+Ints = NDArray[np.int64]
+_WEIGHTS = "weights"
+
+
+class RowStore:
+    """Embedding rows, addressed by global id in the data path and by virtual block in checkpoints.
+
+    The data path has two verbs, `lookup` and `update`. Plain gather and scatter: on CPUs they beat FBGEMM's unpooled
+    lookups.
+
+    Args:
+        tables: rows of each table.
+        dim: width of a row.
+        optimizer: of the rows.
+        seed: of the initial rows, which depend on it, the table, the row and the column only.
+        dtype: of rows and optimiser state.
+        device: where they are.
+        owned: the virtual blocks that this store holds.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, int],
+        dim: int,
+        optimizer: RowOptimizer,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+        owned: range = range(BLOCKS),
+    ) -> None:
+        self._layout = BlockLayout(dict(tables))
+        self._owned = owned
+        self._optimizer = optimizer
+        ids = range(owned.start * self._layout.pages, owned.stop * self._layout.pages)
+        self._first_id = ids.start
+        weights = initial_rows(self._layout, ids, dim, seed, dtype).to(device)
+        self._state = {
+            name: torch.zeros(len(ids), width, dtype=dtype, device=device)
+            for name, width in optimizer.state_widths(dim).items()
+        }
+        self._tensors = {_WEIGHTS: weights, **self._state}
+
+    def row_ids(self, table: str, rows: Ints) -> Ints:
+        """Global ids of a table's rows."""
+        return self._layout.ids(table, rows)
+
+    def lookup(self, ids: Tensor) -> Tensor:
+        """A copy of the rows of `ids`, int64[U] -> [U, dim], outside of any graph."""
+        return self._tensors[_WEIGHTS].index_select(0, ids - self._first_id)
+
+    def update(self, ids: Tensor, grads: Tensor, rate: float) -> None:
+        """One optimiser step for each row.
+
+        Args:
+            ids: int64[U], unique.
+            grads: [U, dim].
+            rate: learning rate.
+
+        Raises:
+            ValueError: an id is repeated: its gradients must be added up first, since a stateful optimiser takes one
+                step a row.
+        """
+        _require_unique(ids)
+        places = ids - self._first_id
+        state = {name: tensor.index_select(0, places) for name, tensor in self._state.items()}
+        weights = self._tensors[_WEIGHTS]
+        weights.index_copy_(0, places, self._optimizer.step(weights.index_select(0, places), grads, state, rate))
+        for name, tensor in self._state.items():
+            tensor.index_copy_(0, places, state[name])
+
+    def blocks(self) -> range:
+        """The virtual blocks that this store holds."""
+        return self._owned
+
+    def export_blocks(self, lo: int, hi: int) -> dict[str, Tensor]:
+        """Copies of the rows and the optimiser state of virtual blocks lo..hi: name -> [ids, width]."""
+        return {name: tensor[self._slice(lo, hi)].clone() for name, tensor in self._tensors.items()}
+
+    def import_blocks(self, lo: int, hi: int, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `export_blocks(lo, hi)` of a store of the same tables gave.
+
+        Raises:
+            CheckpointError: a tensor is missing, unknown or of another shape; nothing has been taken over then.
+        """
+        places = self._slice(lo, hi)
+        if tensors.keys() != self._tensors.keys():
+            raise CheckpointError(
+                f"blocks {lo}..{hi}: expected the tensors {', '.join(sorted(self._tensors))}, received "
+                f"{', '.join(sorted(tensors)) or 'none'}; the sparse optimiser must be that of the checkpoint"
+            )
+        for name, own in self._tensors.items():
+            if tensors[name].shape != own[places].shape:
+                raise CheckpointError(
+                    f"blocks {lo}..{hi}: tensor '{name}': expected shape {list(own[places].shape)}, received "
+                    f"{list(tensors[name].shape)}; tables and embeddingDim must be those of the checkpoint"
+                )
+        for name, own in self._tensors.items():
+            own[places] = tensors[name].to(own)
+
+    def _slice(self, lo: int, hi: int) -> slice:
+        if not self._owned.start <= lo <= hi <= self._owned.stop:
+            raise IndexError(f"expected blocks within {self._owned.start}..{self._owned.stop}, received {lo}..{hi}")
+        pages = self._layout.pages
+        return slice(lo * pages - self._first_id, hi * pages - self._first_id)
+
+
+def _require_unique(ids: Tensor) -> None:
+    ordered = ids if bool((ids[1:] > ids[:-1]).all()) else ids.sort().values
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        raise ValueError(
+            f"ids: expected unique ids, received {int(repeated[0])} more than once; add up its gradients first"
+        )

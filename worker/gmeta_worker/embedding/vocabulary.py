@@ -1,0 +1,65 @@
+"""Vocabularies: from the 64-bit keys of a dataset to the rows of an embedding table."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmeta_worker.embedding.mixing import mix64
+
+Ints = NDArray[np.int64]
+
+
+class Vocabulary(Protocol):
+    """Maps keys to rows of a table.
+
+    Attributes:
+        rows: rows of the table.
+    """
+
+    rows: int
+
+    def index(self, keys: Ints) -> Ints:
+        """Rows in [0, rows) of `keys`, same shape."""
+        ...
+
+
+class ExactVocabulary:
+    """A row for every known key, and row 0 for all others.
+
+    Args:
+        keys: int64, sorted and unique: the known keys; key number i has row i + 1.
+
+    Raises:
+        ValueError: the keys are not sorted and unique.
+    """
+
+    def __init__(self, keys: Ints) -> None:
+        if np.any(keys[1:] <= keys[:-1]):
+            raise ValueError("keys: expected sorted unique keys")
+        self._keys = keys
+        self.rows = len(keys) + 1
+
+    def index(self, keys: Ints) -> Ints:
+        """Rows of `keys`."""
+        if not len(self._keys):
+            return np.zeros_like(keys)
+        found = np.searchsorted(self._keys, keys)
+        known = self._keys[np.minimum(found, len(self._keys) - 1)] == keys
+        return np.where(known, found + 1, 0).astype(np.int64)
+
+
+class HashVocabulary:
+    """A fixed number of rows that keys share by hash; no key is unknown, and some collide.
+
+    Args:
+        rows: rows of the table.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def index(self, keys: Ints) -> Ints:
+        """Rows of `keys`."""
+        words = np.atleast_1d(keys).astype(np.int64).view(np.uint64)
+        return (mix64(words) % np.uint64(self.rows)).astype(np.int64).reshape(keys.shape)

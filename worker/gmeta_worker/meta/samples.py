@@ -1,0 +1,88 @@
+"""The samples of a step: packed, sorted by task, pointing into the step's unique embedding rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RaggedIndex:
+    """A multi-valued feature.
+
+    Attributes:
+        offsets: int64[n+1], where each sample's list begins.
+        values: int64[m], positions in the step's unique rows.
+    """
+
+    offsets: Tensor
+    values: Tensor
+
+    def slice(self, lo: int, hi: int) -> "RaggedIndex":
+        """The lists of samples lo..hi."""
+        offsets = self.offsets[lo : hi + 1]
+        return RaggedIndex(offsets - offsets[0], self.values[int(offsets[0]) : int(offsets[-1])])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Packed samples of several tasks, sorted by task.
+
+    Attributes:
+        task: int64[n], ascending.
+        numeric: [n, D].
+        index: int64[n, C], positions of the single-valued features in the step's unique rows.
+        multi: the multi-valued features.
+        labels: [n], 0 or 1.
+    """
+
+    task: Tensor
+    numeric: Tensor
+    index: Tensor
+    multi: tuple[RaggedIndex, ...]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def slice(self, lo: int, hi: int) -> "Samples":
+        """Samples lo..hi, as samples of one task with number 0."""
+        return Samples(
+            task=torch.zeros_like(self.task[lo:hi]),
+            numeric=self.numeric[lo:hi],
+            index=self.index[lo:hi],
+            multi=tuple(ragged.slice(lo, hi) for ragged in self.multi),
+            labels=self.labels[lo:hi],
+        )
+
+
+@dataclass(frozen=True)
+class TaskSamples:
+    """Support and query samples of a step's tasks.
+
+    Attributes:
+        tasks: T; task numbers are 0..T-1.
+        support: samples that a task adapts on; a task may have none.
+        query: samples that its adapted model is judged by.
+        tables: int64[U], number of the table that each unique row belongs to.
+    """
+
+    tasks: int
+    support: Samples
+    query: Samples
+    tables: Tensor
+
+    def one_by_one(self) -> Iterator["TaskSamples"]:
+        """Each task that has query samples, alone."""
+        numbers = torch.arange(self.tasks + 1, device=self.query.task.device)
+        support = torch.searchsorted(self.support.task, numbers).tolist()
+        query = torch.searchsorted(self.query.task, numbers).tolist()
+        for t in range(self.tasks):
+            if query[t] < query[t + 1]:
+                yield TaskSamples(
+                    tasks=1,
+                    support=self.support.slice(support[t], support[t + 1]),
+                    query=self.query.slice(query[t], query[t + 1]),
+                    tables=self.tables,
+                )

@@ -1,0 +1,113 @@
+"""Chunk files of a split: rows streamed out of the engine in file order, cut where the placement says."""
+
+# ruff: noqa: S608 - see engine.py
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gmeta_worker.metaio.card import ChunkCard, NumericCard, Schema, SplitCard
+from gmeta_worker.metaio.chunk import chunk_schema
+from gmeta_worker.metaio.files import write_table
+from gmeta_worker.metaio.prepare.engine import Engine
+from gmeta_worker.metaio.prepare.placement import Placement
+from gmeta_worker.metaio.prepare.statistics import transformed
+from gmeta_worker.metaio.tasks import INDEX_SCHEMA, TaskIndex
+
+
+def write_split(
+    engine: Engine,
+    schema: Schema,
+    numeric: Mapping[str, NumericCard],
+    split: str,
+    placement: Placement,
+    out: Path,
+    advance: Callable[[int], None],
+) -> SplitCard:
+    """Write chunks and task index of a split and return its card; ``advance`` is told the rows as they are written."""
+    index = placement.index
+    counts = np.bincount(index.chunk)
+    rows = np.bincount(index.chunk, weights=index.rows).astype(np.int64)
+    stream = engine.stream(f"split {split}", _rows_in_order(split, schema, numeric))
+    chunks: list[ChunkCard] = []
+    positives = np.zeros(len(schema.labels), np.int64)
+    duplicates = 0
+    for number, table in enumerate(_cut(stream, rows.tolist())):
+        batch = encode_chunk(table, schema)
+        file = write_table(out, f"{split}/chunk-{number:05d}.arrow", batch)
+        chunks.append(ChunkCard(file, table.num_rows, int(counts[number])))
+        positives += _labels(table).astype(np.int64).sum(axis=0)
+        duplicates += table.num_rows - len(np.unique(table["row_hash"].to_numpy()))
+        advance(table.num_rows)
+    return SplitCard(
+        rows=placement.rows,
+        tasks=len(index.rows),
+        positives=dict(zip(schema.labels, positives.tolist(), strict=True)),
+        single_class_tasks=placement.single_class_tasks,
+        duplicate_rows=duplicates,
+        task_rows=_quantiles(index.rows),
+        chunks=tuple(chunks),
+        index=write_table(out, f"{split}/tasks.arrow", _index_batch(index, placement.values)),
+    )
+
+
+def encode_chunk(table: pa.Table, schema: Schema) -> pa.RecordBatch:
+    """Return a table's columns as one record batch with exactly the types of ``chunk_schema(schema)``."""
+    target = chunk_schema(schema)
+    return pa.record_batch([_typed(table[field.name], field.type) for field in target], schema=target)
+
+
+def _rows_in_order(split: str, schema: Schema, numeric: Mapping[str, NumericCard]) -> str:
+    numbers = [
+        f"CAST({transformed(f'numeric_{number}', numeric[name])} AS FLOAT)"
+        for number, name in enumerate(schema.numeric)
+    ]
+    groups = {
+        "keys": [f"categorical_{number}" for number in range(len(schema.categorical))],
+        "numeric": numbers,
+        "labels": [f"CAST(label_{number} AS FLOAT)" for number in range(len(schema.labels))],
+    }
+    fixed = [f"array_value({', '.join(columns)}) AS {name}" for name, columns in groups.items() if columns]
+    multi = [f'multi_{number} AS "multi:{feature.name}"' for number, feature in enumerate(schema.multi)]
+    return f"""SELECT {", ".join([*fixed, *multi, "row_hash"])} FROM placed WHERE split = '{split}'
+               ORDER BY position, rank NULLS LAST, tie"""
+
+
+def _cut(stream: pa.RecordBatchReader, rows: list[int]) -> Iterator[pa.Table]:
+    """Yield consecutive tables of the given numbers of rows."""
+    rest = stream.schema.empty_table()
+    for wanted in rows:
+        parts = [rest]
+        while (have := sum(part.num_rows for part in parts)) < wanted:
+            parts.append(pa.Table.from_batches([stream.read_next_batch()]))
+        table = pa.concat_tables(parts)
+        rest = table.slice(wanted, have - wanted)
+        yield table.slice(0, wanted).combine_chunks()
+
+
+def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    """Rebuild a list column with the item name of ``kind``, which the engine does not set."""
+    array = column.combine_chunks()
+    assert array.null_count == 0, "the rows' SQL leaves no null"
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(array.flatten(), type=kind)
+    return pa.ListArray.from_arrays(array.offsets, array.values, type=kind)
+
+
+def _labels(table: pa.Table) -> NDArray[np.float32]:
+    labels: NDArray[np.float32] = table["labels"].combine_chunks().flatten().to_numpy()
+    return labels.reshape(table.num_rows, -1)
+
+
+def _index_batch(index: TaskIndex, values: pa.Array) -> pa.RecordBatch:
+    columns = [index.key, values, index.chunk, index.start, index.rows, index.ranked]
+    return pa.record_batch([pa.array(column) for column in columns], schema=INDEX_SCHEMA)
+
+
+def _quantiles(rows: NDArray[np.int64]) -> dict[str, int]:
+    points = {"min": 0, "p25": 25, "p50": 50, "p75": 75, "p95": 95, "max": 100}
+    values = np.percentile(rows, list(points.values()), method="lower")
+    return {name: int(value) for name, value in zip(points, values, strict=True)}

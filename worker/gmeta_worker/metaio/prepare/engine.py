@@ -1,0 +1,121 @@
+"""The embedded SQL engine of the preparation: DuckDB, out of core, in a scratch folder beside the output."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from gmeta_api.errors import DataError
+
+MEMORY_LIMIT = "512MB"
+THREADS = 2
+NULL_KEY = -(2**63)
+"""Key of a missing categorical value."""
+
+MACROS = (
+    # DuckDB has no cast that reinterprets the bits of an unsigned integer.
+    """CREATE MACRO signed_bits(u) AS
+       CASE WHEN u > 9223372036854775807 THEN CAST(CAST(u AS HUGEINT) - 18446744073709551616 AS BIGINT)
+            ELSE CAST(u AS BIGINT) END""",
+    "CREATE MACRO stable_hash(t) AS signed_bits(md5_number_lower(t))",
+    """CREATE MACRO text_key(t) AS
+       CASE WHEN CAST(TRY_CAST(t AS BIGINT) AS VARCHAR) = t THEN CAST(t AS BIGINT)
+            WHEN t <> '' THEN stable_hash(t) END""",
+)
+
+
+class Engine:
+    """A DuckDB database in ``folder`` that spills to disk above its memory limit.
+
+    Where DuckDB fails, the methods raise DataError; their argument ``what`` says what was being done.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._connection = duckdb.connect(
+            folder / "work.duckdb",
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "threads": THREADS,
+                "temp_directory": str(folder / "spill"),
+                "autoinstall_known_extensions": False,
+            },
+        )
+        for macro in MACROS:
+            self._connection.execute(macro)
+
+    def close(self) -> None:
+        """Close the database, so that its folder can be removed."""
+        self._connection.close()
+
+    def seal(self) -> None:
+        """Forbid access to files from now on: the manifest's SQL expressions may use the staged rows only."""
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+
+    def copy(self, sql: str) -> None:
+        """Execute a statement that reads source files.
+
+        Raises:
+            duckdb.Error: As it is; only the caller knows the files that it is about.
+        """
+        self._connection.execute(sql)
+
+    def run(self, what: str, sql: str) -> None:
+        """Execute a statement."""
+        try:
+            self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise failure(what, error) from None
+
+    def rows(self, what: str, sql: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a query with a small result."""
+        try:
+            return self._connection.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise failure(what, error) from None
+
+    def row(self, what: str, sql: str) -> dict[str, Any]:
+        """Return the single row of a query by column."""
+        (values,) = self.rows(what, sql)
+        return dict(zip((name for name, _ in self.columns(what, sql)), values, strict=True))
+
+    def columns(self, what: str, sql: str) -> list[tuple[str, str]]:
+        """Return names and types of a query's columns without running it."""
+        return [(name, kind) for name, kind, *_ in self.rows(what, f"DESCRIBE {sql}")]
+
+    def table(self, what: str, sql: str) -> pa.Table:
+        """Return a query's result in memory."""
+        return self.stream(what, sql).read_all()
+
+    def stream(self, what: str, sql: str, batch_rows: int = 65536) -> pa.RecordBatchReader:
+        """Return a query's result as a stream of record batches."""
+        try:
+            return self._connection.sql(sql).to_arrow_reader(batch_rows)
+        except duckdb.Error as error:
+            raise failure(what, error) from None
+
+    def is_expression(self, text: str) -> bool:
+        """Say whether ``text`` is one SQL expression and nothing more."""
+        try:
+            statements = self._connection.extract_statements(f"SELECT (\n{text}\n)")
+        except duckdb.Error:
+            return False
+        return len(statements) == 1
+
+
+def failure(what: str, error: duckdb.Error) -> DataError:
+    """Turn an engine failure into one line for the user."""
+    reason = str(error).split("\n", 1)[0].split("Error: ", 1)[-1].strip()
+    return DataError(f"{what}: {reason}")
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text value."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,76 @@
+"""SQL of features: 64-bit keys of categorical and multi-valued ones, numbers of numeric ones."""
+
+# ruff: noqa: S608 - see engine.py
+
+from gmeta_api.errors import DataError
+from gmeta_api.spec.prepare import FeatureSpec
+from gmeta_worker.metaio.prepare.engine import NULL_KEY, literal
+from gmeta_worker.metaio.prepare.joined import Joined, Value
+
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+NUMBERS = (*INTEGERS, "UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "BOOLEAN")
+FLOAT32_MAX = 3.4028234e38
+
+
+def is_number(kind: str) -> bool:
+    """Say whether an SQL type is a number; true and false are 1 and 0."""
+    return kind in NUMBERS or kind.startswith("DECIMAL")
+
+
+def key(value: Value) -> str:
+    """Return SQL of the key: an integer is its own, any other text a stable hash; null for null and empty text."""
+    return f"CAST({value.sql} AS BIGINT)" if value.kind in INTEGERS else f"text_key(CAST({value.sql} AS VARCHAR))"
+
+
+def categorical(joined: Joined, feature: FeatureSpec) -> str:
+    """Return SQL of a categorical feature's key, never null."""
+    return f"coalesce({key(joined.value(_what(feature), feature.columns[0]))}, {NULL_KEY})"
+
+
+def multi(joined: Joined, feature: FeatureSpec) -> str:
+    """Return SQL of a multi-valued feature's keys, never null: several columns, a list, or text with separators.
+
+    Raises:
+        DataError: One column that is no list, and no separator.
+    """
+    values = [joined.value(_what(feature), column) for column in feature.columns]
+    if len(values) > 1:
+        keys = f"[{', '.join(key(value) for value in values)}]"
+    elif values[0].kind.endswith("[]"):
+        item = Value("item", values[0].kind.removesuffix("[]"))
+        keys = f"list_transform({values[0].sql}, lambda item: {key(item)})"
+    elif feature.separator is not None:
+        parts = f"string_split(CAST({values[0].sql} AS VARCHAR), {literal(feature.separator)})"
+        keys = f"list_transform({parts}, lambda item: text_key(item))"
+    else:
+        raise DataError(f"{_what(feature)}: column {feature.columns[0]!r} is no list; set a separator")
+    return f"coalesce(list_filter({keys}, lambda item: item IS NOT NULL), [])"
+
+
+def numeric(joined: Joined, feature: FeatureSpec) -> str:
+    """Return SQL of a numeric feature as DOUBLE, null where it is missing or NaN.
+
+    Raises:
+        DataError: A column or expression that is no number; text is named with the first value that is none.
+    """
+    what, text = _what(feature), feature.columns[0]
+    value = joined.value(what, text)
+    if value.kind == "VARCHAR":
+        _check_text(joined, what, text, value)
+    elif not is_number(value.kind):
+        raise DataError(f"{what}: {text!r} is {value.kind}, expected a number; convert it or make it categorical")
+    number = f"CAST({value.sql} AS DOUBLE)"
+    return f"CASE WHEN NOT isnan({number}) THEN {number} END"
+
+
+def _check_text(joined: Joined, what: str, text: str, value: Value) -> None:
+    no_number = f"{value.sql} IS NOT NULL AND TRY_CAST({value.sql} AS DOUBLE) IS NULL"
+    bad = joined.engine.rows(what, f"SELECT {value.sql} FROM joined WHERE {no_number} LIMIT 1")
+    if bad:
+        raise DataError(
+            f"{what}: expected a number in {text!r}, found {bad[0][0]!r}; correct it or make the feature categorical"
+        )
+
+
+def _what(feature: FeatureSpec) -> str:
+    return f"feature {feature.name}"

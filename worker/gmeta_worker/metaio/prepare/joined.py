@@ -1,0 +1,150 @@
+"""The joined source: every source staged in the engine, and the view ``joined`` over them that all later SQL reads."""
+
+# ruff: noqa: S608 - see engine.py
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gmeta_api.errors import DataError
+from gmeta_api.spec.prepare import PrepareSpec
+from gmeta_worker.metaio.prepare.columns import (
+    check_names,
+    expression_type,
+    first_owners,
+    mentioned,
+    uses,
+    wanted_columns,
+)
+from gmeta_worker.metaio.prepare.engine import Engine, quoted
+from gmeta_worker.metaio.prepare.sources import Column, Source, stage
+
+
+@dataclass(frozen=True)
+class Value:
+    """A column or expression of the manifest over ``joined``: its SQL and its type."""
+
+    sql: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The view ``joined``.
+
+    It has every used column twice: as the file has it, under ``Column.sql`` in quotes, and, where an expression
+    mentions it, under its own name with a type. A row also has ``row_number``, its place in the source, and
+    ``unmatched_i``, whether join i found no partner.
+
+    Attributes:
+        engine: Where the view is.
+        rows: Rows of the source.
+        owners: The used columns by name.
+    """
+
+    engine: Engine
+    rows: int
+    owners: Mapping[str, Column]
+
+    def raw(self, name: str) -> Value:
+        """Return a column as the file has it."""
+        column = self.owners[name]
+        return Value(_raw_name(column), column.kind)
+
+    def expression(self, what: str, text: str) -> Value:
+        """Return an SQL expression over typed columns.
+
+        Raises:
+            DataError: Not an expression, or one that does not fit the columns.
+        """
+        if not self.engine.is_expression(text):
+            raise DataError(f"{what}: {text!r} is not an SQL expression")
+        ((_, kind),) = self.engine.columns(f"{what}: {text!r}", f"SELECT (\n{text}\n) AS value FROM joined")
+        return Value(f"(\n{text}\n)", kind)
+
+    def value(self, what: str, text: str) -> Value:
+        """Return the column named ``text`` if there is one, else the expression."""
+        return self.raw(text) if text in self.owners else self.expression(what, text)
+
+
+def join_sources(engine: Engine, spec: PrepareSpec, sources: Sequence[Source]) -> Joined:
+    """Stage the sources and create the view ``joined``.
+
+    Args:
+        engine: Where to.
+        spec: What is used of them.
+        sources: The source and the side tables, in the order of the joins.
+
+    Raises:
+        DataError: Unknown column, damaged file, empty source, or a side table whose key is not unique.
+    """
+    check_names(spec, sources)
+    wanted = wanted_columns(spec, sources)
+    tables = [stage(engine, source, f"source_{number}", wanted) for number, source in enumerate(sources)]
+    ((rows,),) = engine.rows("source", "SELECT count(*) FROM source_0")
+    if rows == 0:
+        raise DataError(f"source {spec.source}: no rows; expected at least one below the header")
+    for number in range(1, len(tables)):
+        _check_unique_key(engine, spec, number, tables[number])
+    owners = first_owners(tables)
+    engine.run(
+        "joins", f"CREATE VIEW joined AS {_select(engine, spec, owners, len(tables))} FROM {_from(spec, tables)}"
+    )
+    return Joined(engine, rows, owners)
+
+
+def _check_unique_key(engine: Engine, spec: PrepareSpec, number: int, table: Sequence[Column]) -> None:
+    join = spec.joins[number - 1]
+    keys = [column for column in table if column.name in join.on]
+    names = ", ".join(column.sql for column in keys)
+    known = " AND ".join(f"{column.sql} IS NOT NULL" for column in keys)
+    what = f"join {join.source}"
+    found = engine.rows(
+        what, f"SELECT {names} FROM source_{number} WHERE {known} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+    )
+    if found:
+        raise DataError(
+            f"{what}: the key {', '.join(join.on)} is not unique: {', '.join(map(str, found[0]))} occurs more than "
+            "once; remove the duplicate rows or join on more columns"
+        )
+
+
+def _select(engine: Engine, spec: PrepareSpec, owners: Mapping[str, Column], tables: int) -> str:
+    raw = [f"{_non_empty(column)} AS {_raw_name(column)}" for column in owners.values()]
+    typed = [
+        f"CAST({_non_empty(owners[name])} AS {expression_type(engine, owners[name])}) AS {quoted(name)}"
+        for name in sorted(_in_expressions(spec, set(owners)))
+    ]
+    unmatched = [f"source_{number}.rowid IS NULL AS unmatched_{number}" for number in range(1, tables)]
+    return "SELECT " + ", ".join(["source_0.rowid AS row_number", *raw, *typed, *unmatched])
+
+
+def _in_expressions(spec: PrepareSpec, names: set[str]) -> set[str]:
+    """Name the columns that need a type: labels and support order are expressions even where they are one column."""
+    expressions = [
+        use.text for use in uses(spec) if use.text not in names or use.what.startswith(("label ", "supportOrder"))
+    ]
+    return {name for text in expressions for name in mentioned(text, names)}
+
+
+def _from(spec: PrepareSpec, tables: Sequence[Sequence[Column]]) -> str:
+    joined = "source_0"
+    for number, join in enumerate(spec.joins, 1):
+        left, right = first_owners(tables[:number]), first_owners(tables[number : number + 1])
+        on = " AND ".join(_equal(left[key], right[key]) for key in join.on)
+        joined += f" LEFT JOIN source_{number} ON {on}"
+    return joined
+
+
+def _equal(left: Column, right: Column) -> str:
+    """Compare join keys; a text and a number by their text, as one of them may come from csv."""
+    if left.kind == right.kind:
+        return f"{left.sql} = {right.sql}"
+    return f"CAST({left.sql} AS VARCHAR) = CAST({right.sql} AS VARCHAR)"
+
+
+def _non_empty(column: Column) -> str:
+    return f"nullif({column.sql}, '')" if column.kind == "VARCHAR" else column.sql
+
+
+def _raw_name(column: Column) -> str:
+    return quoted(column.sql)

@@ -1,0 +1,74 @@
+"""The report as one HTML page that needs nothing else: figures inside, no links, no scripts."""
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gmeta_worker.coordination.messages import MetricRow
+from gmeta_worker.report.model import EvaluationPoint, Report
+
+CAPTIONS = {
+    "shots": "What adaptation is worth: quality on tasks the model has not trained on, before and after the inner loop "
+    "on so many support rows. Un-adapted, a task gets the shared model.",
+    "quality": "Quality during training, adapted and un-adapted.",
+    "loss": "Outer loss of the training steps, and loss on the evaluated split.",
+    "throughput": "Speed of training, evaluations and commits left out.",
+    "time": "Exposed time by phase: what another phase hides does not count.",
+}
+
+
+@dataclass(frozen=True)
+class ShotLine:
+    """One line of an evaluation's table; a mode that was not evaluated is None."""
+
+    shot: int
+    unadapted: MetricRow | None
+    adapted: MetricRow | None
+
+
+def render_page(report: Report, figures: Mapping[str, bytes]) -> str:
+    """Return the page of a report with its figures (PNG by name)."""
+    environment = Environment(
+        loader=PackageLoader("gmeta_worker.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"metric": metric, "count": count, "duration": duration, "size": size}
+    tables = {split: (point, shot_lines(point)) for split, point in report.last_evaluations().items()}
+    images = [(name, CAPTIONS[name], base64.b64encode(png).decode()) for name, png in figures.items()]
+    return environment.get_template("template.html").render(report=report, tables=tables, images=images)
+
+
+def shot_lines(point: EvaluationPoint) -> list[ShotLine]:
+    """Return the lines of an evaluation's table, by shot."""
+    rows = {(row.shot, row.adapted): row for row in point.rows}
+    shots = sorted({row.shot for row in point.rows})
+    return [ShotLine(shot, rows.get((shot, False)), rows.get((shot, True))) for shot in shots]
+
+
+def metric(value: float | None) -> str:
+    """Return a quality or loss with four digits, n/a where it is undefined."""
+    return "n/a" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def count(value: float) -> str:
+    """Return a number without decimals, thousands apart, n/a where it is undefined."""
+    return "n/a" if math.isnan(value) else f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a duration: 42.0 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count_of_bytes: int) -> str:
+    """Return a number of bytes with a fitting unit."""
+    value, units = float(count_of_bytes), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:,.0f} {units[0]}" if units[0] == "B" else f"{value:,.1f} {units[0]}"

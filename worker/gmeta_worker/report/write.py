@@ -1,0 +1,27 @@
+"""Writing the report into the run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gmeta_api.document import JobDocument
+from gmeta_worker.checkpoint.files import replace_durably
+from gmeta_worker.coordination.events import Event
+from gmeta_worker.report.build import build_report
+from gmeta_worker.report.figures import draw_figures
+from gmeta_worker.report.page import render_page
+
+
+def write_report(run_folder: Path, document: JobDocument, events: Sequence[Event]) -> Path:
+    """Write `report.json`, a PNG a figure and `report.html` into the run folder; return the path of the page.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+    """
+    report = build_report(document, events)
+    figures = draw_figures(report)
+    page = run_folder / "report.html"
+    replace_durably(run_folder / "report.json", report.model_dump_json(indent=1).encode())
+    for name, png in figures.items():
+        replace_durably(run_folder / f"{name}.png", png)
+    replace_durably(page, render_page(report, figures).encode())
+    return page
