@@ -18,7 +18,7 @@ from gmeta_api.spec.base import SpecModel
 from gmeta_api.wording import null_problem, shape_problem
 from gmeta_api.yaml_loader import read_manifest
 
-ModelType = TypeVar("ModelType", bound=SpecModel)
+AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
 SERVER_METADATA = frozenset(
     {
@@ -58,7 +58,7 @@ def parse_job(manifest: Mapping[str, Any]) -> MetaTrainingJob:
     return validate(MetaTrainingJob, _without_server_fields(manifest))
 
 
-def validate(model: type[ModelType], data: Mapping[str, Any], location: Location = ()) -> ModelType:
+def validate(model: type[AnyModel], data: Mapping[str, Any], location: Location = ()) -> AnyModel:
     """Check one group of a manifest (or a whole one) for shape and rules.
 
     Args:
@@ -79,7 +79,7 @@ def validate(model: type[ModelType], data: Mapping[str, Any], location: Location
     return value
 
 
-def _parse(model: type[ModelType], data: object) -> tuple[ModelType | None, dict[Location, str]]:
+def _parse(model: type[AnyModel], data: object) -> tuple[AnyModel | None, dict[Location, str]]:
     """The model of some data, or what is wrong with its shape.
 
     JSON mode, because a file has lists where the models have tuples, and strict, because a text is no number.

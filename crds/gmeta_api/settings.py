@@ -12,7 +12,7 @@ from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.spec.base import SpecModel
 from gmeta_api.yaml_loader import describe, parse_yaml
 
-_PATH = re.compile(r"[^.\[\]]+(\[[0-9]+\])*(\.[^.\[\]]+(\[[0-9]+\])*)*")
+_PATH = re.compile(r"[^.\[\]]+(\[[0-9]{1,9}\])*(\.[^.\[\]]+(\[[0-9]{1,9}\])*)*")
 _PART = re.compile(r"\[([0-9]+)\]|([^.\[\]]+)")
 
 

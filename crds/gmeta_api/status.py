@@ -36,7 +36,7 @@ class Progress(SpecModel):
     """How far training is; figures of the last report of the coordinator."""
 
     epoch: Count | None = Field(default=None, description="Current pass over the training tasks, from 0.")
-    step: Count | None = Field(default=None, description="Steps done.")
+    step: Count | None = Field(default=None, description="Steps that are done, over all attempts.")
     total_steps: Count | None = Field(default=None, description="Steps that the run has in all.")
     percent: Annotated[int, Field(ge=0, le=100)] | None = Field(
         default=None, description="Share of the steps that is done, in percent."
@@ -81,7 +81,7 @@ class LastFailure(SpecModel):
     pod: ShortText | None = Field(default=None, description="Pod that failed.")
     node: ShortText | None = Field(default=None, description="Node that the pod was on.")
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = Field(
-        default=None, description="Exit code of the process; docs list G-Meta's own."
+        default=None, description="Exit code of the process; 64 to 69 are G-Meta's own."
     )
     reason: ShortText | None = Field(default=None, description="Kubernetes' reason, such as OOMKilled or Evicted.")
     failure_class: ShortText | None = Field(

@@ -26,6 +26,7 @@ _INT64 = range(-(2**63), 2**63)
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NON_FINITE = re.compile(r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN")
@@ -129,9 +130,21 @@ class _Builder:
     def _scalar(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any JSON value
         if node.tag == _UNTAGGED:
             return self._checked(node, resolve(node.value))
+        if node.tag == _TEXT_TAG:
+            return self._text(node)
         if node.tag not in _TAGS:
             self._fail(node, f"unknown tag {node.tag!r}; remove it")
-        return node.value if node.tag == _TEXT_TAG else self._tagged(node, _TAGS[node.tag])
+        return self._tagged(node, _TAGS[node.tag])
+
+    def _text(self, node: yaml.Node) -> str:
+        """A text; JSON writes characters beyond U+FFFF as two escapes, which PyYAML leaves apart."""
+        text: str = node.value
+        if _SURROGATE.search(text) is None:
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            return self._fail(node, r"a \u escape is half of a surrogate pair; write the character itself")
 
     def _tagged(self, node: yaml.Node, kind: type) -> Any:  # noqa: ANN401 - any JSON value
         value = self._checked(node, resolve(node.value))
@@ -159,7 +172,6 @@ _CORE = "tag:yaml.org,2002:"
 _UNTAGGED = "?"
 _TEXT_TAG = f"{_CORE}str"
 _TAGS: Mapping[str, type] = {
-    _TEXT_TAG: str,
     f"{_CORE}int": int,
     f"{_CORE}float": float,
     f"{_CORE}bool": bool,

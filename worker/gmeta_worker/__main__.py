@@ -45,6 +45,7 @@ ROLES: dict[str, Callable[[Runtime], int]] = {"prepare": prepare, "coordinator":
 def main() -> int:
     """Run the role named on the command line; the exit code is one of gmeta_api.exit_codes."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every message would drown the rest
     role = ROLES.get(sys.argv[1]) if len(sys.argv) == 2 else None
     if role is None:
         print(f"usage: python -m gmeta_worker {{{'|'.join(ROLES)}}}", file=sys.stderr)

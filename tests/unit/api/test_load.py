@@ -1,11 +1,12 @@
 """A good manifest becomes the typed one with its defaults; the public names of the models."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gmeta_api.errors import ManifestError, Problem
@@ -69,6 +70,36 @@ def test_one_group_can_be_checked_by_itself(manifest: Manifest) -> None:
     with pytest.raises(ManifestError) as caught:
         validate(PrepareSpec, prepare, ("spec", "data", "prepare"))
     assert caught.value.problems == (Problem("spec.data.prepare.taskRows.min", "must not be above max; received 3"),)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["data", "task"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "by", "x"]), inner),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_anywhere_gives_a_job_or_problems_with_paths(manifest: Manifest, data: st.DataObject) -> None:
+    whole: Any = parse_job(manifest).model_dump(mode="json", by_alias=True, exclude_none=True)
+    target = whole
+    while isinstance(target, dict | list) and target:
+        key: Any = data.draw(st.sampled_from(sorted(target) if isinstance(target, dict) else range(len(target))))
+        if not isinstance(target[key], dict | list) or data.draw(st.booleans()):
+            target[key] = data.draw(_json)
+            break
+        target = target[key]
+    roots = {re.split(r"[.\[]", path)[0] for path in problem_paths(whole)}
+    assert roots <= {"apiVersion", "kind", "metadata", "spec"}
+
+
+def problem_paths(manifest: Manifest) -> list[str]:
+    try:
+        parse_job(manifest)
+    except ManifestError as error:
+        return [problem.path for problem in error.problems]
+    return []
 
 
 @given(st.sampled_from(sorted(fields_of(TrainingSpec))), st.data())

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -11,6 +11,9 @@ from gmeta_api.load import parse_job
 from gmeta_api.memory import DatasetFacts, dlrm_parameters, estimate, row_bytes, table_rows
 from gmeta_api.plan import Site, make_plan
 from gmeta_api.spec import MetaTrainingJob, ModelSpec
+from gmeta_api.spec.optimizer import SparseOptimizerName
+from gmeta_worker.embedding import build_row_optimizer
+from gmeta_worker.models import ModelInputs, build_model
 
 Manifest = dict[str, Any]
 
@@ -80,18 +83,28 @@ def test_dlrm_parameters_by_hand() -> None:
     assert dlrm_parameters(model, replace(FACTS, numeric=0)) == (64 + 64) + (64 * 32 + 32) + (32 + 1)
 
 
+@pytest.mark.parametrize(("features", "numeric"), [(2, 0), (2, 3), (5, 1), (1, 1)])
+def test_dlrm_parameters_are_those_of_the_model_itself(features: int, numeric: int) -> None:
+    spec = ModelSpec(embedding_dim=6, bottom=(7, 5), top=(4,))
+    names = tuple(f"f{number}" for number in range(features))
+    inputs = ModelInputs(numeric=tuple(f"n{number}" for number in range(numeric)), features=names, dim=6)
+    built = sum(parameter.numel() for parameter in build_model(spec, inputs, seed=0).parameters())
+    assert dlrm_parameters(spec, replace(FACTS, features=features, numeric=numeric)) == built
+
+
+@pytest.mark.parametrize("optimizer", get_args(SparseOptimizerName))
+def test_bytes_of_a_row_are_those_of_the_optimizer_itself(manifest: Manifest, optimizer: str) -> None:
+    manifest["spec"]["optimizer"] = {"sparse": {"type": optimizer}}
+    state = sum(build_row_optimizer(optimizer).state_widths(16).values())
+    assert row_bytes(parse_job(manifest).spec) == 4 * (16 + state)
+
+
 def test_rows_of_exact_hash_and_overridden_vocabularies(job: MetaTrainingJob) -> None:
     assert table_rows(job.spec.model, FACTS.vocabulary_sizes) == {"movie": 1001, "genres": 19}
     hashed = ModelSpec.model_validate(
         {"vocabulary": {"type": "hash", "rows": 50}, "vocabularies": [{"name": "genres", "type": "exact"}]}
     )
     assert table_rows(hashed, FACTS.vocabulary_sizes) == {"movie": 50, "genres": 19}
-
-
-@pytest.mark.parametrize(("optimizer", "numbers"), [("RowWiseAdagrad", 17), ("Adam", 49), ("SGD", 16)])
-def test_bytes_of_a_row(manifest: Manifest, optimizer: str, numbers: int) -> None:
-    manifest["spec"]["optimizer"] = {"sparse": {"type": optimizer}}
-    assert row_bytes(parse_job(manifest).spec) == 4 * numbers
 
 
 def test_the_cost_of_a_job(job: MetaTrainingJob) -> None:

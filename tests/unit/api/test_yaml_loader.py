@@ -83,6 +83,7 @@ _json = st.recursive(
 @settings(deadline=None, max_examples=150)
 def test_json_is_read_back(value: Any) -> None:
     assert parse_yaml(json.dumps(value, ensure_ascii=False), "text") == value
+    assert parse_yaml(json.dumps(value), "text") == value
 
 
 @given(_json)
@@ -115,6 +116,12 @@ def test_a_few_lines_of_aliases_do_not_fill_the_memory() -> None:
 def test_deep_nesting_is_refused(depth: int) -> None:
     with pytest.raises(ManifestError, match=f"nested more than {MAX_DEPTH} levels deep"):
         parse_yaml("[" * depth + "]" * depth, "text")
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse_yaml(r'a: "\ud800"', "text")
+    assert str(caught.value) == r"text:1:4: a \u escape is half of a surrogate pair; write the character itself"
 
 
 def test_a_number_of_thousands_of_digits_is_refused() -> None:

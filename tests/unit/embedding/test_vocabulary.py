@@ -24,7 +24,7 @@ def test_known_keys_have_rows_of_their_own_and_others_share_row_zero(known: list
 
 @pytest.mark.parametrize("keys", [[2, 1], [1, 1]])
 def test_unordered_keys_are_refused(keys: list[int]) -> None:
-    with pytest.raises(ValueError, match="^keys: expected sorted unique keys$"):
+    with pytest.raises(ValueError, match=r"^keys: expected sorted unique keys$"):
         ExactVocabulary(np.array(keys))
 
 

@@ -194,8 +194,8 @@ def test_a_model_that_mixes_samples_is_refused() -> None:
     with pytest.raises(
         ModelError,
         match=r"^user_models:Mixes: the output for a sample changed when another sample joined it "
-        r"\(0, then -?0\.\d+\); a model must treat samples one by one and draw no random numbers, because the samples of "
-        "many tasks pass through it together$",
+        r"\(0, then -?0\.\d+\); a model must treat samples one by one and draw no random numbers, because the "
+        "samples of many tasks pass through it together$",
     ):
         build("user_models:Mixes")
 

@@ -40,7 +40,8 @@ def plan(manifest: Path, volumes: tuple[str, ...], settings: tuple[str, ...]) ->
     if (dataset / CARD_NAME).exists():
         console.print(cost_table(job.spec, Dataset.open(dataset)))
     else:
-        console.print(missing_line(job.spec, dataset, manifest), markup=False)
+        make = f"gmeta prepare {manifest} --volume {job.spec.data.volume}={folders[job.spec.data.volume]}"
+        console.print(missing_line(job.spec, dataset, make), markup=False)
 
 
 def process_lines(process: Process) -> Iterator[str]:
@@ -54,18 +55,18 @@ def plan_lines(planned: Plan) -> Iterator[str]:
     """Every process, the world size, and what only a cluster honours."""
     for process in planned.processes:
         yield from process_lines(process)
-    processes = planned.document.spec.workers.processes_per_worker
-    yield f"world size {planned.world_size}: {len(planned.workers)} workers of {processes} processes"
+    workers, processes = len(planned.workers), planned.document.spec.workers.processes_per_worker
+    yield f"world size {planned.world_size}: {_count(workers, 'worker')} of {_count(processes, 'process', 'processes')}"
     if planned.ignored:
         yield f"outside of a cluster these are ignored: {', '.join(planned.ignored)}"
 
 
-def missing_line(spec: Spec, dataset: Path, manifest: Path) -> str:
-    """What to do about a dataset that is not there."""
+def missing_line(spec: Spec, dataset: Path, make: str) -> str:
+    """What to do about a dataset that is not there; `make` is the command that makes it from `prepare`."""
     if spec.data.prepare is None:
         remedy = "copy it there, or add spec.data.prepare to the manifest"
     else:
-        remedy = f"`gmeta prepare {manifest}` makes it"
+        remedy = f"`{make}` makes it"
     return f"no dataset at {dataset}, so memory and bytes a step are not known yet; {remedy}"
 
 
@@ -134,6 +135,10 @@ def _cost_rows(cost: Estimate, facts: DatasetFacts) -> Iterator[tuple[str, str]]
     yield "of it AlltoAll", size(cost.all_to_all_bytes)
     if cost.all_reduce_bytes is not None:
         yield "AllReduce, a rank's step", size(cost.all_reduce_bytes)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _listed(rows: Mapping[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -86,7 +87,9 @@ async def _healthz(_: web.Request) -> web.Response:
 
 async def _unknown(request: web.Request) -> web.Response:
     known = ", ".join(f"POST /{API_VERSION}/{name}" for name in ROUTES)
-    raise web.HTTPNotFound(
+    another_version = re.match(r"/v\d+/", request.path) and not request.path.startswith(f"/{API_VERSION}/")
+    kind = web.HTTPBadRequest if another_version else web.HTTPNotFound
+    raise kind(
         text=f"{request.method} {request.path} is unknown; this coordinator speaks version {API_VERSION}: {known}, "
         f"GET /{API_VERSION}/status, GET /healthz, GET /metrics"
     )

@@ -207,8 +207,8 @@ def _shard_written(state: State, message: ShardWritten, now: float) -> Transitio
 def _out_of_order(message: ShardWritten, newest: CommitManifest) -> Refusal:
     return Refusal(
         reason="order",
-        message=f"step {message.step} cannot be committed: step {newest.step} is the newest commit of this attempt, and "
-        "a commit is neither replaced nor overtaken; register again and go on from it",
+        message=f"step {message.step} cannot be committed: step {newest.step} is the newest commit of this attempt, "
+        "and a commit is neither replaced nor overtaken; register again and go on from it",
     )
 
 

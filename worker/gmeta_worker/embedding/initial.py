@@ -12,10 +12,11 @@ from gmeta_worker.embedding.mixing import GOLDEN, mix64
 
 Ints = NDArray[np.int64]
 _CHUNK = 1 << 16
+_BOUND = 0.1 * 3**0.5
 
 
 def initial_rows(layout: BlockLayout, ids: range, dim: int, seed: int, dtype: torch.dtype) -> Tensor:
-    """Rows of the global ids: uniform, of expected squared length 1; zero where an id is no row.
+    """Rows of the global ids: uniform of standard deviation 0.1; zero where an id is no row.
 
     Returns:
         [len(ids), dim].
@@ -35,7 +36,7 @@ def _values(layout: BlockLayout, ids: Ints, dim: int, salts: NDArray[np.uint64])
     words = mix64(words[:, None] + np.arange(dim, dtype=np.uint64)[None, :] * GOLDEN)
     unit = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
     values = np.zeros((len(ids), dim))
-    values[real] = (2 * unit - 1) * np.sqrt(3 / dim)
+    values[real] = (2 * unit - 1) * _BOUND
     return values
 
 

@@ -33,7 +33,7 @@ class Packing:
         self._lengths = lengths
         self._device = device
         self._layouts: dict[int, TileLayout] = {}
-        self._pairs: dict[tuple[Packing, int, int], TilePairs] = {}
+        self._pairs: dict[tuple[Packing | None, int, int], TilePairs] = {}
         self.samples = int(lengths.sum())
 
     @classmethod
@@ -50,7 +50,7 @@ class Packing:
 
     def pairs(self, right: "Packing", per_left: int, per_right: int) -> TilePairs:
         """Tiles of this packing (left) with those of `right` of the same task."""
-        key = (right, per_left, per_right)
+        key = (None if right is self else right, per_left, per_right)  # a cycle would outlive the step
         if key not in self._pairs:
             self._pairs[key] = make_pairs(self.layout(per_left), right.layout(per_right), self._device)
         return self._pairs[key]

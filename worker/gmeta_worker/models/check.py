@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from gmeta_api.errors import ModelError
@@ -24,7 +24,7 @@ def check_model(model: nn.Module, inputs: ModelInputs, type_name: str) -> None:
 
 def _check_layer(type_name: str, name: str, module: nn.Module) -> None:
     layer = f"{type_name}: layer '{name}' is a {type(module).__name__}"
-    if isinstance(module, _NormBase) and not isinstance(module, nn.modules.instancenorm._InstanceNorm):
+    if isinstance(module, _BatchNorm):
         raise ModelError(
             f"{layer}, whose statistics mix the samples of different tasks and of support and query; use LayerNorm"
         )

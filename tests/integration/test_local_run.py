@@ -1,0 +1,114 @@
+"""`gmeta run` in real processes: to the end, interrupted and resumed, with a killed worker, with a killed coordinator."""
+
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from local_job import LocalJob, call, children_of, kill, wait_until
+
+LONG = ("spec.training.epochs=40", "spec.training.evaluation.everyEpochs=10")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> LocalJob:
+    return LocalJob(tmp_path)
+
+
+def final_state(job: LocalJob) -> dict[str, torch.Tensor]:
+    """Every tensor of the newest commit, whichever attempt made it."""
+    commits = sorted(
+        job.run_folder.glob("a*/s*/manifest.json"), key=lambda path: int(path.parent.name.removeprefix("s"))
+    )
+    tensors = {}
+    for path in sorted(commits[-1].parent.glob("*.safetensors")):
+        kind = path.name.split(".")[0]
+        tensors.update({f"{kind}/{name}": value for name, value in safetensors.torch.load_file(path).items()})
+    return tensors
+
+
+def test_a_run_trains_reports_and_can_be_evaluated(job: LocalJob) -> None:
+    code, output = job.run()
+    assert code == 0, output
+    assert "succeeded: every step was trained" in output
+    report = job.report
+    assert report["ending"]["outcome"] == "succeeded"
+    assert [row["split"] for row in report["evaluations"]] == ["valid", "valid", "test"]
+    assert {(row["shot"], row["adapted"]) for row in report["evaluations"][-1]["rows"]} == {
+        (1, False), (1, True), (4, False), (4, True),
+    }  # fmt: skip
+    assert (job.run_folder / "report.html").stat().st_size > 10_000
+    code, output = call("evaluate", job.run_folder, "--dataset", job.folder / "data" / "dataset", "--shots", "1,4")
+    assert code == 0, output
+    for row in report["evaluations"][-1]["rows"]:
+        assert f"{row['auc']:.4f}" in output
+
+    code, output = job.run()
+    assert code == 67, output
+    assert "of an earlier run; go on from the newest with --resume, or delete that run with --fresh" in output
+
+
+def test_an_interrupted_run_commits_and_resumes_to_the_same_weights(job: LocalJob, tmp_path: Path) -> None:
+    unbroken = LocalJob(tmp_path / "unbroken")
+    code, output = unbroken.run(settings=LONG)
+    assert code == 0, output
+
+    process = job.start(settings=LONG)
+    wait_until(lambda: len(job.events("progress")) > 1, "progress")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, output
+    assert "interrupted: asked to stop; committed" in output
+    stopped_at = job.events("shard_written")[-1]["step"]
+    assert 0 < stopped_at < 40 * 9
+
+    code, output = job.run("--resume", settings=LONG)
+    assert code == 0, output
+    ours, theirs = final_state(job), final_state(unbroken)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_killed_worker_ends_the_run_and_its_commit_is_gone_on_from(job: LocalJob) -> None:
+    process = job.start(settings=LONG)
+    wait_until(lambda: len(job.events("shard_written")) > 1, "a commit")
+    kill(children_of(process.pid)["worker"])
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 137, output
+    assert "worker-0 ended with exit code 137 without a word" in output
+    assert job.report["ending"]["outcome"] == "failed"
+    code, output = job.run("--resume", settings=LONG)
+    assert code == 0, output
+
+
+def test_a_killed_coordinator_comes_back_and_no_worker_restarts(job: LocalJob) -> None:
+    process = job.start(settings=LONG)
+    wait_until(lambda: len(job.events("shard_written")) > 1, "a commit")
+    before = children_of(process.pid)
+    kill(before["coordinator"])
+    wait_until(lambda: children_of(process.pid).get("coordinator", before["coordinator"]) != before["coordinator"], "it")
+    assert children_of(process.pid).get("worker") == before["worker"]
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, output
+    assert "The coordinator ended with exit code 137; starting it again." in output
+    assert len(job.events("register")) == 1
+
+
+def test_a_worker_serves_its_metrics(job: LocalJob) -> None:
+    process = job.start(settings=LONG)
+    wait_until(lambda: len(job.events("progress")) > 1, "progress")
+    worker = children_of(process.pid)["worker"]
+    variables = dict(
+        line.split("=", 1) for line in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in line
+    )
+    with urllib.request.urlopen(f"http://127.0.0.1:{variables['GMETA_METRICS_PORT']}/metrics", timeout=5) as response:
+        text = response.read().decode()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    label = 'job_name="small",namespace="default",rank="0"'
+    for name in ("gmeta_tasks_total", "gmeta_read_bytes_total", "gmeta_loss", "gmeta_input_queue_depth"):
+        assert f"{name}{{{label}}}" in text
+    for phase in ("input", "lookup", "gradients", "update"):
+        assert f'phase="{phase}"' in text
