@@ -109,11 +109,12 @@ def _block(world: World, users: NDArray[np.int64], rng: np.random.Generator) -> 
 def _items(counts: NDArray[np.int64], items: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw distinct items for each user, popular ones more often: one from each of n equal strata of popularity."""
     starts = np.cumsum(counts) - counts
-    place = np.arange(counts.sum()) - np.repeat(starts, counts)
+    place = np.arange(counts.sum(), dtype=np.int64) - np.repeat(starts, counts)
     share = (place + rng.random(len(place))) / np.repeat(counts, counts)
-    rank = (items / 2 * share**SKEW).astype(np.int64)
-    # Strata at the popular end are narrower than an item: the place added keeps a user's items apart.
-    return np.minimum(rank + place, items - 1)
+    rank: NDArray[np.int64] = (items / 2 * share**SKEW).astype(np.int64)
+    # Strata at the popular end are narrower than an item; the place, below items / 2 too, keeps a user's items apart.
+    items_of_users: NDArray[np.int64] = rank + place
+    return items_of_users
 
 
 def _users(world: World, seed: int) -> pa.RecordBatch:

@@ -7,8 +7,6 @@ from gmeta_api.document import JobDocument
 from gmeta_worker.checkpoint.files import replace_durably
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.report.build import build_report
-from gmeta_worker.report.figures import draw_figures
-from gmeta_worker.report.page import render_page
 
 
 def write_report(run_folder: Path, document: JobDocument, events: Sequence[Event]) -> Path:
@@ -17,6 +15,10 @@ def write_report(run_folder: Path, document: JobDocument, events: Sequence[Event
     Raises:
         CheckpointError: the folder cannot be written.
     """
+    # The coordinator imports this module when it starts; matplotlib takes longer than all the rest of it.
+    from gmeta_worker.report.figures import draw_figures
+    from gmeta_worker.report.page import render_page
+
     report = build_report(document, events)
     figures = draw_figures(report)
     page = run_folder / "report.html"
