@@ -12,10 +12,15 @@ Pattern = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class InnerSpec(SpecModel):
-    """The inner loop: plain gradient steps on a task's support set."""
+    """The inner loop: plain gradient steps on the sum of a task's support losses over (support rows + shrinkage)."""
 
     steps: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Gradient steps on the support set.")
     rate: Rate = Field(default=0.1, description="Learning rate of the inner steps.")
+    shrinkage: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=0.0,
+        description="Rows added to the number a task's summed support loss is divided by, so that few rows move the "
+        "model less; 0 gives the mean loss of MAML.",
+    )
 
 
 class AdaptSpec(SpecModel):
@@ -39,5 +44,10 @@ class MetaSpec(SpecModel):
     inner: InnerSpec = Field(default=InnerSpec(), description="The inner loop in training.")
     eval_inner: InnerSpec | None = Field(
         default=None, description="The inner loop in evaluation; else the one of training."
+    )
+    outer_loss: Literal["tasks", "samples"] = Field(
+        default="tasks",
+        description="Mean that the outer loss is. tasks: over tasks of each task's mean query loss, as in G-Meta; "
+        "samples: over all query samples, so that a task counts by its rows.",
     )
     adapt: AdaptSpec = Field(default=AdaptSpec(), description="What the inner loop adapts.")

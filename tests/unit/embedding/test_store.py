@@ -45,7 +45,7 @@ def test_initial_rows_depend_on_seed_table_and_row_only() -> None:
     assert torch.equal(rows, rows_of(make({"user": 300}), "user", 300))
     assert torch.equal(rows, rows_of(make({"user": 9000, "item": 7}), "user", 300))
     assert not torch.isclose(rows, rows_of(make(seed=4), "user", 300)).all(1).any()
-    assert not torch.isclose(rows, rows_of(make(), "movie", 300)).all(1).any()
+    assert not torch.isclose(rows, rows_of(make({"item": 300}), "item", 300)).all(1).any()
 
 
 def test_initial_rows_are_uniform_and_uncorrelated() -> None:

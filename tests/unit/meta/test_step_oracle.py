@@ -125,9 +125,10 @@ def test_gradients_of_split_tasks_add_up(tools: Any) -> None:
 
 
 @pytest.mark.parametrize("order", ["MAML", "FOMAML", "Joint"])
-def test_a_rank_without_tasks_gets_zeros(tools: Any, order: str) -> None:
+def test_a_rank_without_tasks_gets_zeros_and_does_not_run_the_model(tools: Any, order: str) -> None:
     problem = tools.make_problem([])
     model = tools.small_dlrm(problem.inputs)
+    model.register_forward_pre_hook(lambda *_: pytest.fail("the model was called without samples"))
     algorithm = build_algorithm(MetaSpec(algorithm=order), model, problem.inputs.features)
     got = algorithm.gradients(model, problem.rows, problem.packed())
     assert got.weight == 0

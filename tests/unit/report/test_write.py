@@ -14,7 +14,7 @@ from gmeta_worker.coordination.messages import MetricRow
 from gmeta_worker.report import write_report
 from gmeta_worker.report.build import build_report
 from gmeta_worker.report.model import Report
-from gmeta_worker.report.page import count, duration, metric, size
+from gmeta_worker.report.page import ShotLine, count, duration, gain, metric, share, size
 
 MakeDocument = Callable[..., JobDocument]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -81,7 +81,6 @@ CASES: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
         lambda history: history.register(0.0).evaluation(1.0, 10, rows=undefined_rows()),
         {"shots", "quality"},
     ),
-    "an evaluation without rows": (lambda history: history.register(0.0).evaluation(1.0, 10, rows=()), set()),
     "interrupted": (
         lambda history: history.register(0.0).progress(1.0, 10, 0.5).evaluation(2.0, 10).finish(3.0, "interrupted"),
         {"loss", "quality", "shots", "throughput", "time"},
@@ -113,12 +112,12 @@ def test_every_history_gives_a_whole_report(case: str, history: Any, document: M
 
 def test_the_page_says_what_matters(history: Any, document: MakeDocument, tmp_path: Path) -> None:
     text = " ".join(Page(write_report(tmp_path, document(), full(history).events).read_text()).words)
-    assert text.startswith("demo – G-Meta report demo MAML · DLRM · data:movies succeeded : all steps")
+    assert text.startswith("demo: G-Meta report demo MAML · DLRM · data:movies succeeded : all steps")
     assert "0.6750 test AUC, 10-shot, adapted 0.5000 test GAUC, 10-shot, adapted" in text
     assert "556 samples/s 22 task batches/s 21.6 s training 26.0 s wall time" in text
     assert "1 0.6250 0.6750 +0.0500 0.5000 0.5000 +0.0000 0.6000 0.6000 7 70" in text
     assert "240 (24 whole epochs)" in text
-    assert "Waited for input 10.0 % of the training time" in text
+    assert "Waited for input 10.0% of the training time" in text
 
 
 def test_the_page_without_data_says_so(document: MakeDocument, tmp_path: Path) -> None:
@@ -143,20 +142,34 @@ def test_the_page_needs_nothing_else_and_fits_light_and_dark(
     assert "prefers-color-scheme: dark" in page
 
 
-def test_numbers_in_words() -> None:
-    assert [metric(0.5), metric(math.nan), metric(None)] == ["0.5000", "n/a", "n/a"]
-    assert [count(1234567.0), count(math.nan)] == ["1,234,567", "n/a"]
-    assert [duration(x) for x in (0.04, 59.94, 61, 3599.6, 7325)] == [
-        "0.0 s",
-        "59.9 s",
-        "1 min 01 s",
-        "1 h 00 min",
-        "2 h 02 min",
-    ]
-    assert [size(x) for x in (0, 1023, 1024, 5 * 2**20, 2**50)] == [
-        "0 B",
-        "1,023 B",
-        "1.0 KiB",
-        "5.0 MiB",
-        "1,024.0 TiB",
-    ]
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (metric(0.5), "0.5000"),
+        (metric(math.nan), "n/a"),
+        (metric(None), "n/a"),
+        (share(0.1234), "12.3%"),
+        (share(math.nan), "n/a"),
+        (count(1234567.0), "1,234,567"),
+        (count(math.nan), "n/a"),
+        (duration(0.04), "0.0 s"),
+        (duration(59.94), "59.9 s"),
+        (duration(61), "1 min 01 s"),
+        (duration(3599.6), "1 h 00 min"),
+        (duration(7325), "2 h 02 min"),
+        (size(1023), "1,023 B"),
+        (size(1024), "1.0 KiB"),
+        (size(5 * 2**20), "5.0 MiB"),
+        (size(2**50), "1,024.0 TiB"),
+    ],
+)
+def test_numbers_in_words(words: str, expected: str) -> None:
+    assert words == expected
+
+
+def test_gain_needs_both_modes() -> None:
+    before = MetricRow(shot=1, adapted=False, auc=0.5, gauc=math.nan, loss=0.6, tasks=1, rows=2)
+    after = MetricRow(shot=1, adapted=True, auc=0.45, gauc=0.6, loss=0.6, tasks=1, rows=2)
+    assert gain(ShotLine(1, before, after), "auc") == "-0.0500"
+    assert gain(ShotLine(1, before, after), "gauc") == "n/a"
+    assert gain(ShotLine(1, None, after), "auc") == "n/a"

@@ -72,11 +72,11 @@ class Evaluation(FromMember):
     epoch: NonNegativeInt
     step: NonNegativeInt = Field(description="Global step.")
     split: str = Field(min_length=1, max_length=64)
-    rows: tuple[MetricRow, ...] = Field(max_length=256)
+    rows: tuple[MetricRow, ...] = Field(min_length=1, max_length=256)
 
-    def headline(self) -> MetricRow | None:
+    def headline(self) -> MetricRow:
         """Return the row that stands for the whole: adapted where there is one, at the largest shot."""
-        return max(self.rows, key=lambda row: (row.adapted, row.shot), default=None)
+        return max(self.rows, key=lambda row: (row.adapted, row.shot))
 
 
 class ShardWritten(FromMember):

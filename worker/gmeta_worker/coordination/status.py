@@ -1,5 +1,6 @@
 """The status document: what `gmeta run` and the operator poll at GET /v1/status."""
 
+import math
 from typing import Literal
 
 from pydantic import NonNegativeInt
@@ -93,7 +94,7 @@ def _progress(state: State, epochs: int | None) -> ProgressStatus | None:
         samples_per_second=speed.samples,
         tasks_per_second=speed.tasks,
         loss=state.progress.loss,
-        auc=headline.auc if headline else float("nan"),
+        auc=headline.auc if headline else math.nan,
         input_wait_share=speed.wait_share,
     )
 

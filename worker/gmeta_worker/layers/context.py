@@ -98,6 +98,7 @@ class TaskContext:
         support: packing of the support samples, to which `steps` refer.
         layers: the layers that adapt; all others keep their shared weights.
         steps: the inner steps taken so far.
+        recording: whether these are the support samples of an inner step, so that `steps_after` can follow.
 
     Attributes:
         calls: what the adapting layers saw; empty unless `recording`.

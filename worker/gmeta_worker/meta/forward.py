@@ -21,7 +21,7 @@ def logits_of(model: nn.Module, table: Tensor, samples: Samples) -> Tensor:
 
 
 def task_loss(logits: Tensor, samples: Samples, tasks: int) -> Tensor:
-    """Binary cross entropy, the mean over each task's samples, summed over tasks; in at least float32."""
+    """Binary cross entropy, the mean over each task's samples, summed over tasks; in the labels' type."""
     weights = torch.bincount(samples.task, minlength=tasks).to(samples.labels.dtype).reciprocal()[samples.task]
     return binary_cross_entropy_with_logits(logits.to(samples.labels.dtype), samples.labels, weights, reduction="sum")
 

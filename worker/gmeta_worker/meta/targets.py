@@ -32,12 +32,7 @@ class Targets:
     @property
     def empty(self) -> bool:
         """Nothing adapts."""
-        return not self.parameters and not self.any_rows
-
-    @property
-    def any_rows(self) -> bool:
-        """Some embedding rows adapt."""
-        return bool(self.tables.any())
+        return not self.parameters and not bool(self.tables.any())
 
 
 def find_targets(adapt: AdaptSpec, model: nn.Module, table_names: Sequence[str]) -> Targets:

@@ -20,6 +20,9 @@ from gmeta_worker.report.model import (
     Throughput,
 )
 
+SHORTEST_SPAN_SECONDS = 0.001
+"""Speed over less than that would be the clock's noise."""
+
 NOT_TRAINING = frozenset({"evaluation", "commit"})
 """Phases that are no part of a step."""
 
@@ -155,7 +158,7 @@ def _spans(process: Process, *, first: bool) -> Iterator[Span]:
     """Yield what happened between the reports of a process; the job's first process began with nothing consumed."""
     marks = [Span(at, progress.samples, progress.tasks, _training_seconds(progress)) for at, progress in process]
     for before, after in pairwise([Span(0.0, 0, 0, 0.0), *marks] if first else marks):
-        if after.seconds > before.seconds and after.samples >= before.samples:
+        if after.seconds - before.seconds >= SHORTEST_SPAN_SECONDS and after.samples >= before.samples:
             yield after.since(before)
 
 

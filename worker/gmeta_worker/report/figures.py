@@ -44,7 +44,7 @@ def loss_figure(report: Report) -> Figure | None:
 def quality_figure(report: Report) -> Figure | None:
     """Draw AUC and GAUC over the steps, at the largest shot."""
     watched = report.watched()
-    if not watched or not watched[-1].rows:
+    if not watched:
         return None
     figure, panels = new_figure(panels=2)
     for axes, (metric, name) in zip(panels, QUALITIES, strict=True):
@@ -58,7 +58,7 @@ def quality_figure(report: Report) -> Figure | None:
 def shots_figure(report: Report) -> Figure | None:
     """Draw AUC and GAUC of the last evaluation by shot: what adaptation is worth."""
     point = next(iter(report.last_evaluations().values()), None)
-    if point is None or not point.rows:
+    if point is None:
         return None
     figure, panels = new_figure(panels=2)
     shots = _shots(point)
@@ -128,7 +128,7 @@ def _moving_mean(values: np.ndarray) -> np.ndarray:
 
 def _over_steps(points: Sequence[EvaluationPoint], metric: Metric, adapted: bool) -> list[tuple[float, float]]:
     """Return a metric at the largest shot of the last evaluation, over the steps."""
-    if not points or not points[-1].rows:
+    if not points:
         return []
     shot = _shots(points[-1])[-1]
     return [

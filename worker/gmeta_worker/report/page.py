@@ -34,7 +34,7 @@ def render_page(report: Report, figures: Mapping[str, bytes]) -> str:
     environment = Environment(
         loader=PackageLoader("gmeta_worker.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"metric": metric, "count": count, "duration": duration, "size": size}
+    environment.filters |= {each.__name__: each for each in (metric, gain, share, count, duration, size)}
     tables = {split: (point, shot_lines(point)) for split, point in report.last_evaluations().items()}
     images = [(name, CAPTIONS[name], base64.b64encode(png).decode()) for name, png in figures.items()]
     return environment.get_template("template.html").render(report=report, tables=tables, images=images)
@@ -50,6 +50,19 @@ def shot_lines(point: EvaluationPoint) -> list[ShotLine]:
 def metric(value: float | None) -> str:
     """Return a quality or loss with four digits, n/a where it is undefined."""
     return "n/a" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def gain(line: ShotLine, name: str) -> str:
+    """Return what adaptation has added to a metric, with its sign, n/a where one of the two is undefined."""
+    if line.unadapted is None or line.adapted is None:
+        return "n/a"
+    added = getattr(line.adapted, name) - getattr(line.unadapted, name)
+    return "n/a" if math.isnan(added) else f"{added:+.4f}"
+
+
+def share(value: float) -> str:
+    """Return a share as per cent, n/a where it is undefined."""
+    return "n/a" if math.isnan(value) else f"{value:.1%}"
 
 
 def count(value: float) -> str:

@@ -114,32 +114,40 @@ def split_names(engine: Engine, spec: PrepareSpec) -> tuple[str, ...]:
         DataError: No row is left for any split.
     """
     if spec.split.by == "task":
-        return tuple(name for name, fraction in _fractions(spec.split) if fraction > 0)
+        return tuple(name for name in SPLITS if getattr(spec.split, name))
     found = {name for (name,) in engine.rows("split", "SELECT DISTINCT split FROM rows WHERE left_out IS NULL")}
     return tuple(name for name in SPLITS if name in found or name == "train")
+
+
+def split_sizes(tasks: int, split: SplitSpec) -> dict[str, int]:
+    """Return how many of the tasks go to each split: its fraction, rounded, but at least one where that is above 0."""
+    fractions = [("train", split.train or 0.0), ("valid", split.valid or 0.0), ("test", split.test or 0.0)]
+    wanted = [(name, fraction) for name, fraction in fractions if fraction > 0]
+    sizes, rest = {}, tasks
+    for later, (name, fraction) in zip(reversed(range(len(wanted))), wanted, strict=True):
+        sizes[name] = max(min(round(fraction * tasks), rest - later), 1) if later else rest
+        rest -= sizes[name]
+    return sizes
 
 
 def _kept(engine: Engine, spec: PrepareSpec) -> str:
     if spec.split.by == "column":
         return "SELECT * FROM rows WHERE left_out IS NULL"
-    engine.run("split", f"CREATE TABLE task_splits AS {_split_tasks(spec)}")
-    return "SELECT rows.*, task_splits.split FROM rows JOIN task_splits USING (task_key) WHERE left_out IS NULL"
+    engine.run("split", f"CREATE TABLE task_places AS {_task_places(spec)}")
+    ((tasks,),) = engine.rows("split", "SELECT count(*) FROM task_places WHERE NOT short")
+    cases, upper = "", 0
+    for name, size in split_sizes(tasks, spec.split).items():
+        upper += size
+        cases += f" WHEN place < {upper} THEN '{name}'"
+    return f"SELECT rows.*, CASE{cases} END AS split FROM rows JOIN task_places USING (task_key) WHERE left_out IS NULL"
 
 
-def _split_tasks(spec: PrepareSpec) -> str:
-    """Draw exact fractions of the tasks: a seeded shuffle, cut at the rounded cumulative fractions."""
-    cases, upper = "", 0.0
-    for name, fraction in _fractions(spec.split):
-        upper += fraction
-        cases += f" WHEN place < round({upper!r} * tasks) THEN '{name}'" if fraction else ""
-    return f"""SELECT task_key, CASE{cases} END AS split FROM (
-                 SELECT task_key, count(*) OVER () AS tasks,
-                        row_number() OVER (ORDER BY {_shuffle(spec.seed, "split")}, task_key) - 1 AS place
-                 FROM (SELECT DISTINCT task_key FROM rows WHERE left_out IS NULL))"""
-
-
-def _fractions(split: SplitSpec) -> list[tuple[str, float]]:
-    return [("train", split.train or 0.0), ("valid", split.valid or 0.0), ("test", split.test or 0.0)]
+def _task_places(spec: PrepareSpec) -> str:
+    """SELECT of the tasks in a seeded shuffle; those too short for any split come last."""
+    short = f"count(*) < {spec.task_rows.min}"
+    return f"""SELECT task_key, {short} AS short,
+                      row_number() OVER (ORDER BY {short}, {_shuffle(spec.seed, "split")}, task_key) - 1 AS place
+               FROM rows WHERE left_out IS NULL GROUP BY task_key"""
 
 
 def _shuffle(seed: int, purpose: str) -> str:
