@@ -34,7 +34,7 @@ while True:
     prune(run, 2)
 """
 
-KILLS = 5
+KILLS = 4
 
 
 def test_newest_valid_always_loads_a_whole_commit(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from gmeta_api.errors import GMetaError
 from gmeta_worker.coordination.service import run_coordinator
 
 def report(folder, document, events):
+    if (folder / "full").exists():
+        raise GMetaError("the disk is full")
     (folder / "report.txt").write_text(f"{document.job.name} {len(events)}")
 
 folder = Path(sys.argv[1])
@@ -112,6 +114,17 @@ def test_the_end_is_reported_and_gives_the_exit_code(
     assert process.wait(timeout=10) == 69
     assert (tmp_path / "report.txt").read_text() == "demo 2"
     assert start().wait(timeout=10) == 69, "started again, it has nothing left to do"
+
+
+def test_a_report_that_fails_does_not_change_the_outcome(
+    start: Start, client: CoordinatorClient, messages: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "full").touch()
+    process = start()
+    client.register(0, 0)
+    client.finish(messages.finish())
+    _, error = process.communicate(timeout=10)
+    assert (process.returncode, error) == (0, "no report: the disk is full\n")
 
 
 def test_an_exit_code_that_is_not_ours_is_an_internal_error(

@@ -1,11 +1,12 @@
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from gmeta_api.document import JobIdentity
 from gmeta_worker.coordination.messages import Accepted, Committed, Refusal, Welcome
-from gmeta_worker.coordination.state import Publish, Record, State, Transition, transition, with_commit
+from gmeta_worker.coordination.state import Append, Publish, State, Transition, transition, with_commit
 from gmeta_worker.coordination.status import status_of
 
 JOB = JobIdentity(name="demo", namespace="default")
@@ -26,7 +27,7 @@ def after(state: State, *sent: Any) -> Transition:
 def test_the_first_process_becomes_rank_0_of_generation_1(messages: Any) -> None:
     result = after(fresh(), messages.register())
     assert result.reply == Welcome(rank=0, world_size=1, generation=1, commit=None)
-    assert result.effects == (Record(messages.register()),)
+    assert result.effects == (Append(messages.register(), 0.0, 1),)
 
 
 def test_a_repeated_register_gives_the_same_place_and_is_not_recorded(messages: Any) -> None:
@@ -91,7 +92,7 @@ def test_a_commit_is_published_before_it_is_recorded(messages: Any) -> None:
     assert result.reply == Committed(step=5)
     publish, record = result.effects
     assert isinstance(publish, Publish)
-    assert record == Record(messages.shard(5))
+    assert record == Append(messages.shard(5), 1.0, 1)
     assert publish.manifest == result.state.commit
     assert (publish.manifest.job, publish.manifest.spec) == (JOB, {"model": {}})
     assert publish.manifest.folder == "a0/s5"
@@ -176,3 +177,32 @@ def test_a_repeated_evaluation_counts_once_even_if_it_is_undefined(messages: Any
     once = messages.evaluation(rows=rows)
     result = after(fresh(), messages.register(), once, once.model_validate_json(once.model_dump_json()))
     assert (result.state.evaluations, result.effects) == (1, ())
+
+
+def test_events_stay_few_and_the_last_progress_is_always_among_them(messages: Any) -> None:
+    state = after(fresh(), messages.register()).state
+    recorded: list[tuple[float, int]] = []
+    for second in range(1, 20_001):
+        result = transition(state, messages.progress(second), float(second))
+        recorded += [(effect.at, effect.message.step) for effect in result.effects if isinstance(effect, Append)]
+        state = result.state
+    assert recorded[:200] == [(float(second), second) for second in range(1, 201)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(recorded)]
+    assert all(gap <= 1 + at / 199 for gap, (at, _) in zip(gaps, recorded[1:], strict=True))
+    assert len(recorded) < 200 * (1 + math.log(20_000 / 200))
+    assert recorded[-1] != (20_000.0, 20_000)
+    assert transition(state, messages.finish(), 20_000.5).effects == (
+        Append(messages.progress(20_000), 20_000.0, 1),
+        Append(messages.finish(), 20_000.5, 1),
+    )
+    assert transition(state, messages.register("process-b"), 20_000.5).effects == (
+        Append(messages.progress(20_000), 20_000.0, 1),
+        Append(messages.register("process-b"), 20_000.5, 2),
+    )
+
+
+def test_refusals_and_repetitions_record_nothing(messages: Any) -> None:
+    state = after(fresh(), messages.register(), messages.evaluation(1)).state
+    state = transition(transition(state, messages.progress(1), 1000.0).state, messages.progress(2), 1000.5).state
+    for message in (messages.evaluation(1), messages.register(), messages.finish(generation=0)):
+        assert transition(state, message, 1001.0).effects == ()

@@ -21,7 +21,7 @@ from gmeta_worker.coordination.messages import (
     Welcome,
 )
 from gmeta_worker.coordination.recovery import recover
-from gmeta_worker.coordination.state import Publish, Record, State, transition
+from gmeta_worker.coordination.state import Publish, State, transition
 
 JOB = JobIdentity(name="demo", namespace="default")
 LAYOUT = Layout(dim=1, tables={})
@@ -61,9 +61,9 @@ class CoordinatorMachine(RuleBasedStateMachine):
                 if crash_before_record:
                     self.crash()
                     return None
-            elif isinstance(effect, Record):
-                generation = result.state.generation
-                self.events.append(Event(at=self.now, time=wall_time(), generation=generation, message=effect.message))
+            else:
+                message, generation = effect.message, effect.generation
+                self.events.append(Event(at=effect.at, time=wall_time(), generation=generation, message=message))
         self.state = result.state
         return result.reply
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.embedding import BLOCKS, Adam, RowOptimizer, RowStore, RowWiseAdagrad, Sgd
+from gmeta_worker.embedding.initial import DEVIATION
 
 TABLES = {"movie": 5000, "user": 300}
 
@@ -50,9 +51,9 @@ def test_initial_rows_depend_on_seed_table_and_row_only() -> None:
 
 def test_initial_rows_are_uniform_and_uncorrelated() -> None:
     rows = rows_of(make({"movie": 50_000}), "movie", 50_000).double()
-    assert rows.abs().max() <= 0.1 * np.sqrt(3)
+    assert rows.abs().max() <= DEVIATION * np.sqrt(3)
     assert abs(float(rows.mean())) < 0.001
-    assert float(rows.std()) == pytest.approx(0.1, rel=0.01)
+    assert float(rows.std()) == pytest.approx(DEVIATION, rel=0.01)
     assert np.abs(np.corrcoef(rows.T.numpy()) - np.eye(4)).max() < 0.02
     assert len(rows.unique(dim=0)) == 50_000
 

@@ -139,6 +139,8 @@ class Reference:
         forward: (weights, numeric [n, D], stacked [n, F, dim]) -> logits [n].
         adapted: names of the weights that adapt.
         tables: the tables whose rows adapt.
+        shrinkage: added to the number of support samples that their summed loss is divided by.
+        by_samples: whether a task's query loss counts by its samples, or once.
         stale: the classic mistake: query samples see the rows as they were before the inner loop.
     """
 
@@ -148,13 +150,18 @@ class Reference:
     steps: int
     rate: float
     second_order: bool
+    shrinkage: float = 0.0
+    by_samples: bool = False
     stale: bool = False
 
     def gradients(self, weights: Weights, problem: Problem) -> Expected:
         weights = {name: w.detach().clone().requires_grad_() for name, w in weights.items()}
         rows = problem.rows.clone().requires_grad_()
         losses = [
-            self._loss(*self._adapted(weights, rows, problem, task), task.query) for task in problem.tasks if task.query
+            self._loss(*self._adapted(weights, rows, problem, task), task.query)
+            * (len(task.query) if self.by_samples else 1)
+            for task in problem.tasks
+            if task.query
         ]
         total = torch.stack(losses).sum()
         *dense, by_row = torch.autograd.grad(total, [*weights.values(), rows], materialize_grads=True)
@@ -185,7 +192,8 @@ class Reference:
         copies = rows
         for _ in range(self.steps if task.support else 0):
             changing = [own[name] for name in self.adapted]
-            loss = self._loss(own, copies, task.support)
+            shrunk = len(task.support) / (len(task.support) + self.shrinkage)
+            loss = self._loss(own, copies, task.support) * shrunk
             *by_weight, by_row = torch.autograd.grad(
                 loss, [*changing, copies], create_graph=self.second_order, materialize_grads=True
             )

@@ -23,11 +23,20 @@ ADAPTS = {
 
 
 def both_ways(
-    tools: Any, problem: Any, *, adapt: Any, order: str, steps: int, stale: bool = False
+    tools: Any,
+    problem: Any,
+    *,
+    adapt: Any,
+    order: str,
+    steps: int,
+    shrinkage: float = 0.0,
+    outer_loss: str = "tasks",
+    stale: bool = False,
 ) -> tuple[StepGradients, Any]:
     """(packed, reference) gradients of one random model."""
     model = tools.small_dlrm(problem.inputs)
-    meta = MetaSpec(algorithm=order, inner={"steps": steps, "rate": RATE}, adapt=adapt)
+    inner = {"steps": steps, "rate": RATE, "shrinkage": shrinkage}
+    meta = MetaSpec(algorithm=order, inner=inner, adapt=adapt, outer_loss=outer_loss)
     algorithm = build_algorithm(meta, model, problem.inputs.features)
     weights = dict(model.named_parameters())
     reference = tools.reference(
@@ -39,6 +48,8 @@ def both_ways(
         steps=steps,
         rate=RATE,
         second_order=order == "MAML",
+        shrinkage=shrinkage,
+        by_samples=outer_loss == "samples",
         stale=stale,
     )
     return algorithm.gradients(model, problem.rows, problem.packed()), reference.gradients(weights, problem)
@@ -71,6 +82,8 @@ def test_outer_gradients_equal_the_loop(tools: Any, adapt: Any, order: str, step
     adapt=st.sampled_from([ADAPTS["dense"], ADAPTS["rows"], ADAPTS["both"]]),
     order=st.sampled_from(["MAML", "FOMAML"]),
     steps=st.integers(1, 2),
+    shrinkage=st.sampled_from([0.0, 2.5]),
+    outer_loss=st.sampled_from(["tasks", "samples"]),
     seed=st.integers(0, 1000),
 )
 def test_outer_gradients_equal_the_loop_for_any_shape(
@@ -82,14 +95,18 @@ def test_outer_gradients_equal_the_loop_for_any_shape(
     adapt: Any,
     order: str,
     steps: int,
+    shrinkage: float,
+    outer_loss: str,
     seed: int,
 ) -> None:
     numeric = numeric or int(singles + multi < 2)
     sizes = [(s, q) if any(query for _, query in sizes) else (s, 1) for s, q in sizes]
     adapt = adapt if singles + multi or not adapt["rows"] else ADAPTS["dense"]
     problem = tools.make_problem(sizes, numeric=numeric, singles=singles, multi=multi, seed=seed)
-    got, expected = both_ways(tools, problem, adapt=adapt, order=order, steps=steps)
-    assert got.weight == sum(q > 0 for _, q in sizes)
+    got, expected = both_ways(
+        tools, problem, adapt=adapt, order=order, steps=steps, shrinkage=shrinkage, outer_loss=outer_loss
+    )
+    assert got.weight == sum((q > 0) if outer_loss == "tasks" else q for _, q in sizes)
     assert difference(got, expected) < 1e-10
 
 

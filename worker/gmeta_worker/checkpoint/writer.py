@@ -74,10 +74,15 @@ class CommitWriter:
         tensors: Mapping[str, Tensor],
         blocks: tuple[int, int] | None = None,
     ) -> FileEntry:
-        data = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        data = safetensors.torch.save({name: _own(tensor) for name, tensor in tensors.items()})
         name = f"{stem}.g{self._generation}.safetensors"
         write_durably(folder / name, data)
         return FileEntry(path=name, kind=kind, blocks=blocks, bytes=len(data), xxh3=xxhash.xxh3_64_hexdigest(data))
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Return a copy in memory of its own: the file format knows no tied weights and no strides."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
 
 
 def block_groups(layout: Layout) -> list[tuple[int, int]]:

@@ -66,14 +66,14 @@ class CoordinatorClient:
         return self._deliver("register", message, Welcome)
 
     def progress(self, progress: Progress) -> bool:
-        """Tell where this rank stands; return False if the coordinator could not be reached, which stops nothing.
+        """Tell where this rank stands; return False if the coordinator could not take it, which stops nothing.
 
         Raises:
             FencedError: another process has taken over.
         """
         try:
             self._post("progress", progress, Accepted, QUICK)
-        except httpx.TransportError:
+        except (httpx.TransportError, CheckpointError):
             return False
         return True
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,7 +19,7 @@ from gmeta_worker.checkpoint.prune import prune
 from gmeta_worker.coordination.events import EVENTS_NAME, Event, EventLog, job_clock_start, wall_time
 from gmeta_worker.coordination.messages import Message, Register, Reply, ShardWritten
 from gmeta_worker.coordination.recovery import recover
-from gmeta_worker.coordination.state import Publish, State, transition, with_commit
+from gmeta_worker.coordination.state import Append, Publish, State, transition, with_commit
 from gmeta_worker.coordination.status import Status, status_of
 
 log = logging.getLogger(__name__)
@@ -76,20 +76,23 @@ class Job:
         Raises:
             CheckpointError: a commit cannot be made; the state is as before.
         """
-        state, now = self._state, self._now()
+        state = self._state
         if isinstance(message, Register):
             state = with_commit(state, *self._newest_commit())
-        outcome = transition(state, message, now)
+        outcome = transition(state, message, self._now())
         for effect in outcome.effects:
             if isinstance(effect, Publish):
                 publish(self._folder, effect.manifest)
             else:
-                generation = outcome.state.generation
-                self._log.append(Event(at=now, time=self._wall(), generation=generation, message=effect.message))
+                self._append(effect)
         self._state = outcome.state
         if isinstance(message, ShardWritten) and outcome.effects:
             self._prune()
         return outcome.reply
+
+    def _append(self, effect: Append) -> None:
+        time = self._wall() - timedelta(seconds=self._now() - effect.at)
+        self._log.append(Event(at=effect.at, time=time, generation=effect.generation, message=effect.message))
 
     def _now(self) -> float:
         return self._monotonic() + self._clock_offset

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gmeta_api.document import JobDocument
-from gmeta_api.errors import CoordinationError
+from gmeta_api.errors import CoordinationError, GMetaError
 from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.coordination.job import Job, open_job
@@ -65,9 +65,17 @@ async def _serve(job: Job, host: str, port: int, write_report: Callable[[], obje
         if job.state.finished:
             ended.set()
         await ended.wait()
-        await asyncio.to_thread(write_report)
+        await asyncio.to_thread(_report, write_report)
     finally:
         await runner.cleanup()
+
+
+def _report(write_report: Callable[[], object]) -> None:
+    """Write the report; what the job has achieved does not depend on it."""
+    try:
+        write_report()
+    except GMetaError as error:
+        log.error("no report: %s", error)  # noqa: TRY400  # the message is the whole story
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> None:

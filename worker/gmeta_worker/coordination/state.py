@@ -28,6 +28,8 @@ from gmeta_worker.coordination.messages import (
 from gmeta_worker.coordination.rates import Sighting, seen
 
 WORLD_SIZE = 1
+CURVE_POINTS = 200
+"""Progress is recorded when the job has become older by one part in so many: events stay few however long it runs."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class State:
         commits: commits made in this attempt.
         warnings: damaged commits that were skipped for `commit`.
         progress: newest progress.
+        progressed: when it came.
+        recorded: when the newest progress that is among the events came.
         window: sightings that the rates are computed from.
         evaluation: newest evaluation.
         evaluations: evaluations received in this attempt.
@@ -61,6 +65,8 @@ class State:
     commits: int = 0
     warnings: tuple[str, ...] = ()
     progress: Progress | None = None
+    progressed: float = 0.0
+    recorded: float = 0.0
     window: tuple[Sighting, ...] = ()
     evaluation: Evaluation | None = None
     evaluations: int = 0
@@ -68,10 +74,12 @@ class State:
 
 
 @dataclass(frozen=True)
-class Record:
-    """Effect: append the message to the job's events."""
+class Append:
+    """Effect: append a message to the job's events, with its time on the job's clock and its generation."""
 
     message: Message
+    at: float
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -87,24 +95,28 @@ class Transition:
 
     state: State
     reply: Reply
-    effects: tuple[Record | Publish, ...] = ()
+    effects: tuple[Append | Publish, ...] = ()
 
 
 def transition(state: State, message: Message, now: float) -> Transition:
     """Return what `message` does to `state` at `now` (seconds on the job's clock)."""
     if refusal := _fence(state, message) or _after_the_end(state, message):
         return Transition(state, refusal)
+    if isinstance(message, Progress):
+        return _progress(state, message, now)
+    return _with_last_progress(state, _decide(state, message, now))
+
+
+def _decide(state: State, message: Register | Evaluation | ShardWritten | Finish, now: float) -> Transition:
     match message:
         case Register():
             return _register(state, message, now)
-        case Progress():
-            return _progress(state, message, now)
         case Evaluation():
             return _evaluation(state, message, now)
         case ShardWritten():
             return _shard_written(state, message, now)
         case Finish():
-            return _finish(state, message)
+            return _finish(state, message, now)
 
 
 def with_commit(state: State, commit: CommitManifest | None, warnings: tuple[str, ...]) -> State:
@@ -162,7 +174,7 @@ def _register(state: State, message: Register, now: float) -> Transition:
         heard=now,
         window=(),
     )
-    return Transition(joined, _welcome(joined), (Record(message),))
+    return Transition(joined, _welcome(joined), (Append(message, now, joined.generation),))
 
 
 def _welcome(state: State) -> Welcome:
@@ -177,15 +189,25 @@ def _welcome(state: State) -> Welcome:
 
 def _progress(state: State, message: Progress, now: float) -> Transition:
     sighting = Sighting(now, message.samples, message.tasks, message.wait_seconds)
-    after = replace(state, progress=message, heard=now, window=seen(state.window, sighting))
-    return Transition(after, Accepted(), (Record(message),))
+    after = replace(state, progress=message, progressed=now, heard=now, window=seen(state.window, sighting))
+    if now - state.recorded < now / CURVE_POINTS:
+        return Transition(after, Accepted())
+    return Transition(replace(after, recorded=now), Accepted(), (Append(message, now, state.generation),))
+
+
+def _with_last_progress(state: State, result: Transition) -> Transition:
+    """Return the transition with the progress that stands before it among the events, if it was left out so far."""
+    if state.progress is None or state.progressed <= state.recorded or not result.effects:
+        return result
+    left_out = Append(state.progress, state.progressed, state.generation)
+    return replace(result, state=replace(result.state, recorded=state.progressed), effects=(left_out, *result.effects))
 
 
 def _evaluation(state: State, message: Evaluation, now: float) -> Transition:
     if state.evaluation and _place(message) == _place(state.evaluation):
         return Transition(replace(state, heard=now), Accepted())
     after = replace(state, evaluation=message, evaluations=state.evaluations + 1, heard=now)
-    return Transition(after, Accepted(), (Record(message),))
+    return Transition(after, Accepted(), (Append(message, now, state.generation),))
 
 
 def _place(evaluation: Evaluation) -> tuple[int, int, str]:
@@ -201,7 +223,7 @@ def _shard_written(state: State, message: ShardWritten, now: float) -> Transitio
     if newest and manifest.position <= newest.position:
         return Transition(state, _out_of_order(message, newest))
     after = replace(state, commit=manifest, commits=state.commits + 1, heard=now)
-    return Transition(after, Committed(step=message.step), (Publish(manifest), Record(message)))
+    return Transition(after, Committed(step=message.step), (Publish(manifest), Append(message, now, state.generation)))
 
 
 def _out_of_order(message: ShardWritten, newest: CommitManifest) -> Refusal:
@@ -227,7 +249,7 @@ def _manifest(state: State, message: ShardWritten) -> CommitManifest:
     )
 
 
-def _finish(state: State, message: Finish) -> Transition:
+def _finish(state: State, message: Finish, now: float) -> Transition:
     if state.finished:
         return Transition(state, Accepted())
-    return Transition(replace(state, finished=message), Accepted(), (Record(message),))
+    return Transition(replace(state, finished=message), Accepted(), (Append(message, now, state.generation),))

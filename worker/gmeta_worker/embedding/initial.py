@@ -12,11 +12,13 @@ from gmeta_worker.embedding.mixing import GOLDEN, mix64
 
 Ints = NDArray[np.int64]
 _CHUNK = 1 << 16
-_BOUND = 0.1 * 3**0.5
+# Small, so that a row that was rarely trained says little: on MovieLens-100K the valid AUC after early stopping was 0.754
+# with a standard deviation of 0.025 and 0.744 with 0.1.
+DEVIATION = 0.025
 
 
 def initial_rows(layout: BlockLayout, ids: range, dim: int, seed: int, dtype: torch.dtype) -> Tensor:
-    """Rows of the global ids: uniform of standard deviation 0.1; zero where an id is no row.
+    """Rows of the global ids: uniform of standard deviation DEVIATION; zero where an id is no row.
 
     Returns:
         [len(ids), dim].
@@ -36,7 +38,7 @@ def _values(layout: BlockLayout, ids: Ints, dim: int, salts: NDArray[np.uint64])
     words = mix64(words[:, None] + np.arange(dim, dtype=np.uint64)[None, :] * GOLDEN)
     unit = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
     values = np.zeros((len(ids), dim))
-    values[real] = (2 * unit - 1) * _BOUND
+    values[real] = (2 * unit - 1) * DEVIATION * 3**0.5
     return values
 
 

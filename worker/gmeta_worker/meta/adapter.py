@@ -11,17 +11,19 @@ from gmeta_worker.meta.samples import TaskSamples
 
 @dataclass(frozen=True)
 class InnerLoop:
-    """Plain gradient steps on the mean support loss of each task.
+    """Plain gradient steps on each task's support loss: its sum over samples divided by (their number + shrinkage).
 
     Attributes:
         steps: how many.
         rate: their learning rate.
+        shrinkage: samples added to the divisor, so that few samples move the parameters less; 0 gives the mean.
         second_order: whether the outer gradient goes through the inner gradients. If not, what the steps have changed
             counts as a constant, so the gradient at the adapted parameters is taken as that of the original ones.
     """
 
     steps: int
     rate: float
+    shrinkage: float
     second_order: bool
 
 

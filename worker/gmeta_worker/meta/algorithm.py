@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ class StepGradients:
 
     Attributes:
         loss: scalar, summed over the units of `weight`.
-        weight: tasks with at least one query sample, or samples in joint training.
+        weight: what the sums are divided by for a mean: tasks with a query sample, query samples, or, in joint
+            training, samples.
         dense: summed gradient of every trainable parameter, by name.
         rows: [U, dim], summed gradient of the step's unique rows.
     """
@@ -48,22 +49,33 @@ class Maml:
         adapter: how the inner loop is computed.
         training: inner loop of `gradients`.
         evaluation: inner loop of `scores`.
+        outer_loss: what the outer loss is a mean over: `tasks` as in G-Meta, or `samples`.
     """
 
-    def __init__(self, adapter: Adapter, training: InnerLoop, evaluation: InnerLoop) -> None:
+    def __init__(
+        self, adapter: Adapter, training: InnerLoop, evaluation: InnerLoop, outer_loss: Literal["tasks", "samples"]
+    ) -> None:
         self._adapter = adapter
         self._training = training
         self._evaluation = evaluation
+        self._outer_loss = outer_loss
 
     def gradients(self, model: nn.Module, rows: Tensor, samples: TaskSamples) -> StepGradients:
-        """Gradients of the query loss, the mean over each task's query samples, summed over tasks."""
+        """Gradients of the query loss, summed over tasks of their mean losses, or over query samples."""
         leaf = rows.detach().requires_grad_()
         losses = (
-            task_loss(self._adapter.query_logits(model, leaf, part, self._training), part.query, part.tasks)
+            self._query_loss(self._adapter.query_logits(model, leaf, part, self._training), part)
             for part in self._adapter.parts(samples)
             if len(part.query)
         )
-        return _summed(model, leaf, losses, weight=len(torch.unique(samples.query.task)))
+        by_tasks = self._outer_loss == "tasks"
+        weight = len(torch.unique(samples.query.task)) if by_tasks else len(samples.query)
+        return _summed(model, leaf, losses, weight)
+
+    def _query_loss(self, logits: Tensor, part: TaskSamples) -> Tensor:
+        if self._outer_loss == "tasks":
+            return task_loss(logits, part.query, part.tasks)
+        return row_loss(logits, part.query)
 
     def scores(self, model: nn.Module, rows: Tensor, samples: TaskSamples, adapted: bool) -> Tensor:
         """Query logits."""

@@ -32,7 +32,8 @@ def build_algorithm(meta: MetaSpec, model: nn.Module, table_names: Sequence[str]
             f"spec.meta.adapt: {meta.algorithm} needs something that adapts, received no pattern for layers or rows; "
             "name some, or set spec.meta.algorithm to Joint"
         )
-    return Maml(adapter, _loop(meta.inner, second_order=meta.algorithm == "MAML"), evaluation)
+    training = _loop(meta.inner, second_order=meta.algorithm == "MAML")
+    return Maml(adapter, training, evaluation, meta.outer_loss)
 
 
 def _adapter(targets: Targets) -> Adapter:
@@ -47,4 +48,4 @@ def _adapter(targets: Targets) -> Adapter:
 
 
 def _loop(inner: InnerSpec, *, second_order: bool) -> InnerLoop:
-    return InnerLoop(inner.steps, inner.rate, second_order)
+    return InnerLoop(inner.steps, inner.rate, inner.shrinkage, second_order)

@@ -20,9 +20,13 @@ def logits_of(model: nn.Module, table: Tensor, samples: Samples) -> Tensor:
     return logits
 
 
-def task_loss(logits: Tensor, samples: Samples, tasks: int) -> Tensor:
-    """Binary cross entropy, the mean over each task's samples, summed over tasks; in the labels' type."""
-    weights = torch.bincount(samples.task, minlength=tasks).to(samples.labels.dtype).reciprocal()[samples.task]
+def task_loss(logits: Tensor, samples: Samples, tasks: int, shrinkage: float = 0.0) -> Tensor:
+    """Binary cross entropy of each task's samples, summed and divided by (their number + shrinkage), over all tasks.
+
+    In the labels' type. Without shrinkage each task counts by its mean.
+    """
+    divisors = torch.bincount(samples.task, minlength=tasks).to(samples.labels.dtype) + shrinkage
+    weights = divisors.reciprocal()[samples.task]
     return binary_cross_entropy_with_logits(logits.to(samples.labels.dtype), samples.labels, weights, reduction="sum")
 
 

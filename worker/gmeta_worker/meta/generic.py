@@ -43,7 +43,7 @@ def _step(
     model: nn.Module, rows: Tensor, own: Tensor, weights: Mapping[str, Tensor], support: Samples, loop: InnerLoop
 ) -> tuple[Tensor, dict[str, Tensor]]:
     own = own if own.requires_grad else own.requires_grad_()
-    loss = task_loss(_logits(model, with_copies(rows, own), weights, support), support, tasks=1)
+    loss = task_loss(_logits(model, with_copies(rows, own), weights, support), support, 1, loop.shrinkage)
     *by_weight, by_row = torch.autograd.grad(
         loss, [*weights.values(), own], create_graph=loop.second_order, materialize_grads=True
     )

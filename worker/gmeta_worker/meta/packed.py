@@ -55,7 +55,7 @@ class PackedAdapter:
         own = own if own.requires_grad else own.requires_grad_()
         with task_context(TaskContext(support, support, self._targets.layers, steps, recording=True)) as context:
             logits = logits_of(model, with_copies(rows, own), samples.support)
-        loss = task_loss(logits, samples.support, samples.tasks)
+        loss = task_loss(logits, samples.support, samples.tasks, loop.shrinkage)
         *by_call, by_row = torch.autograd.grad(
             loss,
             [*(call.output for call in context.calls), own],

@@ -9,9 +9,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
+_GAMMA = 0x9E3779B97F4A7C15
+_FIRST = 0xBF58476D1CE4E5B9
+_SECOND = 0x94D049BB133111EB
+_MASK = 0xFFFFFFFFFFFFFFFF
 
 
 class Purpose(IntEnum):
@@ -24,10 +25,10 @@ class Purpose(IntEnum):
 
 def draw(seed: int, purpose: Purpose, *words: int, positions: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return one uint64 for each of ``positions``, a pure function of all arguments."""
-    state = np.zeros(1, np.uint64)
+    state = 0
     for word in (seed, purpose, *words):
-        state = _finalise(state + np.array([word & 0xFFFFFFFFFFFFFFFF], np.uint64))
-    return _finalise(state + positions.astype(np.uint64) * _GAMMA)
+        state = _mixed_word((state + word) & _MASK)
+    return _mixed(np.uint64(state) + positions.astype(np.uint64) * np.uint64(_GAMMA))
 
 
 def shuffled(count: int, seed: int, purpose: Purpose, *words: int) -> NDArray[np.int64]:
@@ -36,8 +37,17 @@ def shuffled(count: int, seed: int, purpose: Purpose, *words: int) -> NDArray[np
     return np.argsort(ranks, kind="stable").astype(np.int64)
 
 
-def _finalise(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = state + _GAMMA
-    state = (state ^ (state >> np.uint64(30))) * _FIRST
-    state = (state ^ (state >> np.uint64(27))) * _SECOND
+def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's step: add the constant, then mix."""
+    state = state + np.uint64(_GAMMA)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(_FIRST)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(_SECOND)
     return state ^ (state >> np.uint64(31))
+
+
+def _mixed_word(state: int) -> int:
+    """The same for one word: numpy warns where a scalar wraps around, and an array of one is slow."""
+    state = (state + _GAMMA) & _MASK
+    state = ((state ^ (state >> 30)) * _FIRST) & _MASK
+    state = ((state ^ (state >> 27)) * _SECOND) & _MASK
+    return state ^ (state >> 31)

@@ -5,7 +5,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from queue import Empty, Queue
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -17,6 +17,17 @@ class _End:
     """The iterator ended, by itself or with an error."""
 
     error: Exception | None
+
+
+class _Channel(Generic[Item]):
+    """A bounded queue out of two unbounded ones of the C library: half the cost of ``queue.Queue`` an item."""
+
+    def __init__(self, depth: int) -> None:
+        self.items: SimpleQueue[Item | _End] = SimpleQueue()
+        self.room: SimpleQueue[None] = SimpleQueue()
+        self.stopped = False
+        for _ in range(depth):
+            self.room.put(None)
 
 
 class Prefetcher(Generic[Item]):
@@ -31,18 +42,17 @@ class Prefetcher(Generic[Item]):
 
     def __init__(self, source: Iterator[Item], depth: int) -> None:
         self.wait_seconds = 0.0
-        self._queue: Queue[Item | _End] = Queue(depth)
+        self._channel: _Channel[Item] = _Channel(depth)
         self._done = False
-        stop = threading.Event()
         # The thread must not refer to self, or the finalizer below would never run.
-        thread = threading.Thread(target=_run, args=(source, self._queue, stop), name="gmeta-prefetch", daemon=True)
-        self._finalizer = weakref.finalize(self, _stop, thread, self._queue, stop)
+        thread = threading.Thread(target=_run, args=(source, self._channel), name="gmeta-prefetch", daemon=True)
+        self._finalizer = weakref.finalize(self, _stop, thread, self._channel)
         thread.start()
 
     @property
     def queue_depth(self) -> int:
         """Items that are ready."""
-        return self._queue.qsize()
+        return self._channel.items.qsize()
 
     def close(self) -> None:
         """End the thread and wait for it; safe to call again."""
@@ -56,9 +66,10 @@ class Prefetcher(Generic[Item]):
         if self._done:
             raise StopIteration
         started = time.perf_counter()
-        item = self._queue.get()
+        item = self._channel.items.get()
         self.wait_seconds += time.perf_counter() - started
         if not isinstance(item, _End):
+            self._channel.room.put(None)
             return item
         self.close()
         raise item.error or StopIteration
@@ -72,29 +83,20 @@ class Prefetcher(Generic[Item]):
         self.close()
 
 
-def _run(source: Iterator[Item], queue: Queue[Item | _End], stop: threading.Event) -> None:
+def _run(source: Iterator[Item], channel: _Channel[Item]) -> None:
     end = _End(None)
     try:
         for item in source:
-            queue.put(item)
-            if stop.is_set():
+            channel.room.get()
+            if channel.stopped:
                 return
+            channel.items.put(item)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the consumer's
         end = _End(error)
-    queue.put(end)
+    channel.items.put(end)
 
 
-def _stop(thread: threading.Thread, queue: Queue[Item | _End], stop: threading.Event) -> None:
-    """End the thread: one that waits in ``put`` finds room after the queue is drained, and then sees ``stop``."""
-    stop.set()
-    while thread.is_alive():
-        _drain(queue)
-        thread.join(timeout=0.05)
-
-
-def _drain(queue: Queue[Item | _End]) -> None:
-    try:
-        while True:
-            queue.get_nowait()
-    except Empty:
-        return
+def _stop(thread: threading.Thread, channel: _Channel[Item]) -> None:
+    channel.stopped = True
+    channel.room.put(None)
+    thread.join()

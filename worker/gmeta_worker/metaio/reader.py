@@ -1,8 +1,9 @@
 """Step batches of a split, for training (shuffled, read ahead) and for evaluation (file order)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,35 +34,67 @@ class _Layout:
     def batches_per_chunk(self) -> NDArray[np.int64]:
         return np.diff(self.chunk_offsets)
 
-    def positions(self, part: StepSlice) -> NDArray[np.int64]:
-        """Return the positions in the split of a slice's task batches, whatever the epoch."""
-        base = int(self.chunk_offsets[part.chunk])
-        return np.arange(base + part.first, base + part.last, dtype=np.int64)
 
-    def batch(self, chunk: Chunk, part: StepSlice, support: NDArray[np.int64], epoch: int) -> StepBatch:
-        tasks = self.positions(part)
-        rows = self.index.rows[tasks]
-        offsets = np.concatenate(([0], np.cumsum(rows)))
-        first = int(self.index.start[tasks[0]])
-        last = first + int(offsets[-1])
-        base = int(self.split.row_offsets[part.chunk])
-        return StepBatch(
-            epoch=epoch,
-            step=part.step,
-            positions=(part.position, part.position + len(tasks)),
-            task_keys=self.index.key[tasks],
-            offsets=offsets,
-            support=support,
-            keys=chunk.keys[first:last],
-            multi=tuple(feature.slice(first, last) for feature in chunk.multi),
-            numeric=chunk.numeric[first:last],
-            labels=chunk.labels[first:last],
-            row_ids=range(base + first, base + last),
+@dataclass(frozen=True)
+class _Draw:
+    """What decides the support sizes of an epoch."""
+
+    policy: SupportPolicy
+    seed: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class _OpenChunk:
+    """A chunk that is being read, and its task batches.
+
+    Attributes:
+        chunk: Its columns.
+        keys: Task of each task batch, int64[m].
+        offsets: Rows of the chunk before each task batch, int64[m + 1].
+        support: Support rows of each task batch, int64[m].
+        first_row: Place of its first row in the split.
+        epoch: The epoch that the support rows are of.
+    """
+
+    chunk: Chunk
+    keys: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    support: NDArray[np.int64]
+    first_row: int
+    epoch: int
+
+    @classmethod
+    def read(cls, layout: _Layout, number: int, draw: _Draw) -> "_OpenChunk":
+        positions = np.arange(layout.chunk_offsets[number], layout.chunk_offsets[number + 1], dtype=np.int64)
+        rows = layout.index.rows[positions]
+        return cls(
+            chunk=layout.split.read_chunk(number),
+            keys=layout.index.key[positions],
+            offsets=np.concatenate(([0], np.cumsum(rows))),
+            support=draw.policy.sizes(
+                rows, layout.index.ranked[positions], positions, seed=draw.seed, epoch=draw.epoch
+            ),
+            first_row=int(layout.split.row_offsets[number]),
+            epoch=draw.epoch,
         )
 
-    def support(self, part: StepSlice, policy: SupportPolicy, seed: int, epoch: int) -> NDArray[np.int64]:
-        tasks = self.positions(part)
-        return policy.sizes(self.index.rows[tasks], self.index.ranked[tasks], tasks, seed=seed, epoch=epoch)
+    def step_batch(self, part: StepSlice) -> StepBatch:
+        offsets = self.offsets[part.first : part.last + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return StepBatch(
+            epoch=self.epoch,
+            step=part.step,
+            positions=(part.position, part.position + part.last - part.first),
+            task_keys=self.keys[part.first : part.last],
+            offsets=offsets - first,
+            support=self.support[part.first : part.last],
+            keys=self.chunk.keys[first:last],
+            multi=tuple(feature.slice(first, last) for feature in self.chunk.multi),
+            numeric=self.chunk.numeric[first:last],
+            labels=self.chunk.labels[first:last],
+            row_ids=range(self.first_row + first, self.first_row + last),
+        )
 
 
 @dataclass
@@ -69,16 +102,12 @@ class _Counters:
     bytes_read: int = 0
 
 
-def _read_slices(
-    layout: _Layout, parts: list[StepSlice], policy: SupportPolicy, seed: int, epoch: int, counters: _Counters
-) -> Iterator[StepBatch]:
-    """Yield the step batches of ``parts``, which name each chunk in one run, so that it is read once."""
-    number, chunk = -1, None
-    for part in parts:
-        if chunk is None or part.chunk != number:
-            number, chunk = part.chunk, layout.split.read_chunk(part.chunk)
-            counters.bytes_read += layout.split.card.chunks[number].file.bytes
-        yield layout.batch(chunk, part, layout.support(part, policy, seed, epoch), epoch)
+def _step_batches(layout: _Layout, parts: Iterable[StepSlice], draw: _Draw, counters: _Counters) -> Iterator[StepBatch]:
+    """Yield the step batches of ``parts``, in which the slices of a chunk are together, so that it is read once."""
+    for number, slices in groupby(parts, key=attrgetter("chunk")):
+        chunk = _OpenChunk.read(layout, number, draw)
+        counters.bytes_read += layout.split.card.chunks[number].file.bytes
+        yield from map(chunk.step_batch, slices)
 
 
 class StepReader:
@@ -127,7 +156,8 @@ class StepReader:
         """
         self._retire()
         order = epoch_order(self._layout.batches_per_chunk, self._tasks_per_step, seed=self._seed, epoch=epoch)
-        steps = _read_slices(self._layout, order[first_step:], self._support, self._seed, epoch, self._counters)
+        draw = _Draw(self._support, self._seed, epoch)
+        steps = _step_batches(self._layout, order[first_step:], draw, self._counters)
         self._current = Prefetcher(steps, self._prefetch)
         return self._current
 
@@ -175,7 +205,7 @@ class EvaluationReader:
             DataError: Damaged chunk.
         """
         parts = _file_order(self._layout.batches_per_chunk, self._tasks_per_step)
-        yield from _read_slices(self._layout, parts, SupportPolicy("fixed", size=k), 0, 0, _Counters())
+        yield from _step_batches(self._layout, parts, _Draw(SupportPolicy("fixed", size=k), 0, 0), _Counters())
 
 
 def _file_order(batches_per_chunk: NDArray[np.int64], tasks_per_step: int) -> list[StepSlice]:
