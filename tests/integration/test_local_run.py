@@ -88,7 +88,9 @@ def test_a_killed_coordinator_comes_back_and_no_worker_restarts(job: LocalJob) -
     wait_until(lambda: len(job.events("shard_written")) > 1, "a commit")
     before = children_of(process.pid)
     kill(before["coordinator"])
-    wait_until(lambda: children_of(process.pid).get("coordinator", before["coordinator"]) != before["coordinator"], "it")
+    wait_until(
+        lambda: children_of(process.pid).get("coordinator", before["coordinator"]) != before["coordinator"], "it"
+    )
     assert children_of(process.pid).get("worker") == before["worker"]
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 0, output

@@ -1,7 +1,6 @@
 """Membership, progress and commits of a job: the coordinator and the client that workers reach it through."""
 
 from gmeta_worker.coordination.client import CoordinatorClient, FencedError
-from gmeta_worker.coordination.ledger import Ledger
 from gmeta_worker.coordination.messages import Evaluation, Finish, MetricRow, Progress, ShardWritten, Welcome
 from gmeta_worker.coordination.status import Status
 
@@ -10,7 +9,6 @@ __all__ = [
     "Evaluation",
     "FencedError",
     "Finish",
-    "Ledger",
     "MetricRow",
     "Progress",
     "ShardWritten",

@@ -23,14 +23,14 @@ class DenseOptimizer:
     """
 
     def __init__(self, spec: DenseOptimizerSpec, model: nn.Module) -> None:
-        self._parameters = dict(model.named_parameters())
+        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._clip_norm = spec.clip_norm
         self._optimizer = _TYPES[spec.type](
             list(self._parameters.values()), lr=spec.rate, weight_decay=spec.weight_decay
         )  # type: ignore[call-arg]  # the base class does not declare what all four take
 
     def step(self, gradients: Mapping[str, Tensor], rate: float) -> None:
-        """Apply `gradients` (one a parameter, of its shape), clipped to the global norm, at learning rate `rate`."""
+        """Apply `gradients`, one a trainable parameter, clipped to the global norm, at learning rate `rate`."""
         for name, parameter in self._parameters.items():
             parameter.grad = gradients[name]
         if self._clip_norm is not None:
