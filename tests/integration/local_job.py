@@ -63,6 +63,7 @@ class LocalJob:
 
     folder: Path
     settings: list[str] = field(default_factory=list)
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def __post_init__(self) -> None:
         write_ratings(self.folder / "data" / "ratings.csv")
@@ -95,9 +96,18 @@ class LocalJob:
             command += ["--volume", f"{name}={self.folder / name}"]
         for setting in (*self.settings, *settings):
             command += ["--set", setting]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End whatever a failed test has left running."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate()
 
     def run(self, *arguments: str, settings: tuple[str, ...] = ()) -> tuple[int, str]:
         """`gmeta run` to its end: exit code and output."""

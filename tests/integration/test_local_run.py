@@ -1,7 +1,8 @@
-"""`gmeta run` in real processes: to the end, interrupted and resumed, with a killed worker, with a killed coordinator."""
+"""`gmeta run` in real processes: to the end, interrupted and resumed, with a killed worker or coordinator."""
 
 import signal
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ LONG = ("spec.training.epochs=40", "spec.training.evaluation.everyEpochs=10")
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> LocalJob:
-    return LocalJob(tmp_path)
+def job(tmp_path: Path) -> Iterator[LocalJob]:
+    job = LocalJob(tmp_path)
+    yield job
+    job.stop()
 
 
 def final_state(job: LocalJob) -> dict[str, torch.Tensor]:
@@ -56,7 +59,7 @@ def test_an_interrupted_run_commits_and_resumes_to_the_same_weights(job: LocalJo
     assert code == 0, output
 
     process = job.start(settings=LONG)
-    wait_until(lambda: len(job.events("progress")) > 1, "progress")
+    wait_until(lambda: len(job.events("progress")) > 0, "progress")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
@@ -73,7 +76,7 @@ def test_an_interrupted_run_commits_and_resumes_to_the_same_weights(job: LocalJo
 
 def test_a_killed_worker_ends_the_run_and_its_commit_is_gone_on_from(job: LocalJob) -> None:
     process = job.start(settings=LONG)
-    wait_until(lambda: len(job.events("shard_written")) > 1, "a commit")
+    wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")
     kill(children_of(process.pid)["worker"])
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 137, output
@@ -85,7 +88,7 @@ def test_a_killed_worker_ends_the_run_and_its_commit_is_gone_on_from(job: LocalJ
 
 def test_a_killed_coordinator_comes_back_and_no_worker_restarts(job: LocalJob) -> None:
     process = job.start(settings=LONG)
-    wait_until(lambda: len(job.events("shard_written")) > 1, "a commit")
+    wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")
     before = children_of(process.pid)
     kill(before["coordinator"])
     wait_until(
@@ -100,7 +103,7 @@ def test_a_killed_coordinator_comes_back_and_no_worker_restarts(job: LocalJob) -
 
 def test_a_worker_serves_its_metrics(job: LocalJob) -> None:
     process = job.start(settings=LONG)
-    wait_until(lambda: len(job.events("progress")) > 1, "progress")
+    wait_until(lambda: len(job.events("progress")) > 0, "progress")
     worker = children_of(process.pid)["worker"]
     variables = dict(
         line.split("=", 1) for line in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in line

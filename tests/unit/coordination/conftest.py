@@ -44,7 +44,8 @@ class Messages:
             for shot in (1, 10)
             for adapted in (False, True)
         )
-        defaults = {"attempt": 0, "generation": 1, "rank": 0, "epoch": 0, "step": step, "split": "valid", "rows": rows}
+        sender = {"attempt": 0, "generation": 1, "rank": 0}
+        defaults = {**sender, "epoch": 0, "step": step, "split": "valid", "rows": rows, "auc": 0.65}
         return Evaluation(**(defaults | fields))
 
     def files(self, variant: int = 0) -> tuple[FileEntry, ...]:

@@ -60,7 +60,7 @@ class History:
             for shot in (1, 10)
             for adapted in (False, True)
         )
-        message = {"epoch": 0, "step": step, "split": split, "rows": rows} | fields
+        message = {"epoch": 0, "step": step, "split": split, "rows": rows, "auc": auc} | fields
         return self._add(at, Evaluation(**self._fence, **message))
 
     def commit(self, at: float, step: int, score: float | None = None) -> "History":

@@ -57,7 +57,7 @@ class CommitWriter:
             CheckpointError: the folder cannot be written.
         """
         folder = self._run_folder / commit_folder(self._attempt, step)
-        keys = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in vocabularies.items()}
+        keys = {name: torch.from_numpy(np.array(array)) for name, array in vocabularies.items()}
         entries = [self._write(folder, "dense", "dense", dense)]
         if keys:
             entries.append(self._write(folder, "vocabulary", "vocabulary", keys))

@@ -73,10 +73,7 @@ class Evaluation(FromMember):
     step: NonNegativeInt = Field(description="Global step.")
     split: str = Field(min_length=1, max_length=64)
     rows: tuple[MetricRow, ...] = Field(min_length=1, max_length=256)
-
-    def headline(self) -> MetricRow:
-        """Return the row that stands for the whole: adapted where there is one, at the largest shot."""
-        return max(self.rows, key=lambda row: (row.adapted, row.shot))
+    auc: Measure = Field(description="The AUC that stands for the whole: the mean over the shots.")
 
 
 class ShardWritten(FromMember):

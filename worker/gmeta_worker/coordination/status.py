@@ -84,7 +84,6 @@ def _progress(state: State, epochs: int | None) -> ProgressStatus | None:
     if state.progress is None:
         return None
     speed = rates(state.window)
-    headline = state.evaluation.headline() if state.evaluation else None
     return ProgressStatus(
         epoch=state.progress.epoch,
         epochs=epochs,
@@ -94,7 +93,7 @@ def _progress(state: State, epochs: int | None) -> ProgressStatus | None:
         samples_per_second=speed.samples,
         tasks_per_second=speed.tasks,
         loss=state.progress.loss,
-        auc=headline.auc if headline else math.nan,
+        auc=state.evaluation.auc if state.evaluation else math.nan,
         input_wait_share=speed.wait_share,
     )
 

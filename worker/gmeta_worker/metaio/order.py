@@ -5,6 +5,7 @@ contiguous slice of task batches of one chunk, the same slices in every epoch. N
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,4 +52,15 @@ def epoch_order(batches_per_chunk: NDArray[np.int64], tasks_per_step: int, *, se
             first, last = bounds[group], bounds[group + 1]
             order.append(StepSlice(len(order), chunk, first, last, position))
             position += last - first
+    return order
+
+
+def file_order(batches_per_chunk: NDArray[np.int64], tasks_per_step: int) -> list[StepSlice]:
+    """List the same step batches without any shuffle."""
+    order: list[StepSlice] = []
+    position = 0
+    for chunk, count in enumerate(batches_per_chunk.tolist()):
+        for first, last in pairwise(step_bounds(count, tasks_per_step).tolist()):
+            order.append(StepSlice(len(order), chunk, first, last, position + first))
+        position += count
     return order

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
@@ -20,7 +19,7 @@ class _End:
 
 
 class _Channel(Generic[Item]):
-    """A bounded queue out of two unbounded ones of the C library: half the cost of ``queue.Queue`` an item."""
+    """A bounded queue whose producer can be stopped while it waits; ``room`` holds a token for each free place."""
 
     def __init__(self, depth: int) -> None:
         self.items: SimpleQueue[Item | _End] = SimpleQueue()
@@ -34,7 +33,7 @@ class Prefetcher(Generic[Item]):
     """Iterates over ``source``, run up to ``depth`` items ahead by a thread.
 
     An exception of the source is raised in the consumer, after the items before it. The thread ends with the source, on
-    ``close``, at the end of a ``with`` block, or when the prefetcher is garbage.
+    ``close``, or when the prefetcher is garbage.
 
     Attributes:
         wait_seconds: Time that the consumer has waited for items so far.
@@ -48,11 +47,6 @@ class Prefetcher(Generic[Item]):
         thread = threading.Thread(target=_run, args=(source, self._channel), name="gmeta-prefetch", daemon=True)
         self._finalizer = weakref.finalize(self, _stop, thread, self._channel)
         thread.start()
-
-    @property
-    def queue_depth(self) -> int:
-        """Items that are ready."""
-        return self._channel.items.qsize()
 
     def close(self) -> None:
         """End the thread and wait for it; safe to call again."""
@@ -74,14 +68,6 @@ class Prefetcher(Generic[Item]):
         self.close()
         raise item.error or StopIteration
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def _run(source: Iterator[Item], channel: _Channel[Item]) -> None:
     end = _End(None)
@@ -91,6 +77,8 @@ def _run(source: Iterator[Item], channel: _Channel[Item]) -> None:
             if channel.stopped:
                 return
             channel.items.put(item)
+            # Or this frame would keep the consumer's item alive while it waits for room.
+            del item
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the consumer's
         end = _End(error)
     channel.items.put(end)

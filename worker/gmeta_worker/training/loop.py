@@ -68,10 +68,11 @@ class TrainingLoop:
         self._clock = clock
         self._steps_per_epoch = reader.steps()
         self._total = total_steps(spec, self._steps_per_epoch)
-        self._committed_step = -1
+        self._committed_step = 0
 
     def run(self, position: Position) -> tuple[Position, Stop]:
         """Train from `position` until the last step, an early stop or an interruption; the end is committed."""
+        self._committed_step = position.ledger.global_step
         while position.ledger.global_step < self._total:
             position, stop = self._epoch(position)
             if stop is not None:

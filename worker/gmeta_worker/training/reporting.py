@@ -61,12 +61,19 @@ class Reporter:
             self._next_report = self._now() + REPORT_SECONDS
             self._progress(ledger, result.loss)
 
-    def evaluation(self, ledger: Ledger, split: str, scores: Sequence[Score]) -> None:
-        """Scores of a split."""
+    def evaluation(self, ledger: Ledger, split: str, scores: Sequence[Score], whole: Score) -> None:
+        """Scores of a split, and the one that stands for the whole."""
         rows = tuple(MetricRow(**asdict(score)) for score in scores)
         self._metrics.evaluation(split, rows)
         self._client.evaluation(
-            Evaluation(**self._sender.fence, epoch=ledger.epoch, step=ledger.global_step, split=split, rows=rows)
+            Evaluation(
+                **self._sender.fence,
+                epoch=ledger.epoch,
+                step=ledger.global_step,
+                split=split,
+                rows=rows,
+                auc=whole.auc,
+            )
         )
 
     def _progress(self, ledger: Ledger, loss: float) -> None:

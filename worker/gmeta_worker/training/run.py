@@ -1,10 +1,19 @@
 """One worker's run, from its start or a commit, to its outcome."""
 
+import time
 from functools import partial
 
 from gmeta_api.exit_codes import ExitCode
 from gmeta_api.spec import Spec
-from gmeta_worker.checkpoint import CommitWriter, Ledger, LoadedCommit, best, load_commit, open_commit
+from gmeta_worker.checkpoint import (
+    CommitWriter,
+    Ledger,
+    LoadedCommit,
+    best,
+    load_commit,
+    open_commit,
+    require_same_layout,
+)
 from gmeta_worker.checkpoint.manifest import Score as CommitScore
 from gmeta_worker.coordination.client import CoordinatorClient
 from gmeta_worker.coordination.messages import Finish, Outcome, ShardWritten, Welcome
@@ -37,9 +46,9 @@ class TrainingRun:
         loaded = None if welcome.commit is None else load_commit(open_commit(runtime.run_folder / welcome.commit.path))
         self._parts = build_parts(spec, self._dataset, loaded)
         self._optimizer = DenseOptimizer(spec.optimizer.dense, self._parts.model)
+        self._layout = layout_of(self._parts, spec.model.embedding_dim)
         self._position = self._restore(loaded)
         self._evaluator = Evaluator(self._parts)
-        self._layout = layout_of(self._parts, spec.model.embedding_dim)
         self._writer = CommitWriter(runtime.run_folder, self._sender.attempt, self._sender.generation, self._layout)
         job = runtime.document.job
         self._metrics = WorkerMetrics(job_name=job.name, namespace=job.namespace, rank=welcome.rank)
@@ -51,37 +60,40 @@ class TrainingRun:
         total = total_steps(training, reader.steps())
         reporter = Reporter(self._client, self._sender, self._metrics, self._clock, reader, total)
         step = TrainingStep(self._parts, self._optimizer, self._spec.optimizer, total, self._clock)
-        actions = LoopActions(step, partial(self._evaluate, reporter), self._commit, self._stop)
+        evaluate = partial(self._evaluate, reporter, training.evaluation.split)
+        actions = LoopActions(step, evaluate, self._commit, self._stop)
         loop = TrainingLoop(training, self._spec.checkpoint.every_steps, reader, actions, reporter, self._clock)
         with self._metrics.serving(self._runtime.metrics_port):
             position, ended = loop.run(self._position)
             if ended is Stop.INTERRUPTED:
                 return self._finish("interrupted", ended.value, ExitCode.INTERRUPTED)
-            reporter.evaluation(position.ledger, training.evaluation.final_split, self._final_scores())
+            self._final_evaluation(reporter, position.ledger)
         return self._finish("succeeded", ended.value, ExitCode.OK)
 
     def _restore(self, loaded: LoadedCommit | None) -> Position:
         if loaded is None:
             return start_position()
+        require_same_layout(loaded.commit, self._layout)
         restore_weights(loaded, self._parts)
         return restore_training(loaded, self._optimizer)
 
-    def _evaluate(self, reporter: Reporter, ledger: Ledger) -> Score:
-        evaluation = self._spec.training.evaluation
-        scores = self._evaluator(self._dataset.split(evaluation.split), evaluation.shots)
-        reporter.evaluation(ledger, evaluation.split, scores)
-        return headline(scores, adapted=self._spec.meta.algorithm != "Joint")
+    def _evaluate(self, reporter: Reporter, split: str, ledger: Ledger) -> Score:
+        """Score and report a split; the score that stands for the whole."""
+        scores = self._evaluator(self._dataset.split(split), self._spec.training.evaluation.shots)
+        whole = headline(scores, adapted=self._spec.meta.algorithm != "Joint")
+        reporter.evaluation(ledger, split, scores, whole)
+        return whole
 
-    def _final_scores(self) -> list[Score]:
-        """Scores of the final split, not looked at before, with the weights of the best evaluation."""
+    def _final_evaluation(self, reporter: Reporter, ledger: Ledger) -> None:
+        """Score the final split, not looked at before, with the weights of the best evaluation."""
         chosen = best(self._runtime.run_folder)
         if chosen is not None:
             restore_weights(load_commit(chosen), self._parts)
-        evaluation = self._spec.training.evaluation
         with self._clock.measure("evaluation"):
-            return self._evaluator(self._dataset.split(evaluation.final_split), evaluation.shots)
+            self._evaluate(reporter, self._spec.training.evaluation.final_split, ledger)
 
     def _commit(self, position: Position, value: float | None) -> None:
+        started = time.perf_counter()
         files = write_state(self._writer, self._parts, self._optimizer, position)
         stop = self._spec.training.early_stop
         metric = "auc" if stop is None else stop.metric
@@ -96,6 +108,7 @@ class TrainingRun:
                 trainer=position.progress.model_dump(),
             )
         )
+        self._metrics.commit(time.perf_counter() - started)
 
     def _finish(self, outcome: Outcome, message: str, exit_code: ExitCode) -> Finish:
         sender = self._sender

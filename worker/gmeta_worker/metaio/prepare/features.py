@@ -1,13 +1,13 @@
-"""SQL of features: 64-bit keys of categorical and multi-valued ones, numbers of numeric ones."""
+"""SQL of features over the joined rows."""
 
 # ruff: noqa: S608 - see engine.py
 
 from gmeta_api.errors import DataError
 from gmeta_api.spec.prepare import FeatureSpec
-from gmeta_worker.metaio.prepare.engine import NULL_KEY, literal
-from gmeta_worker.metaio.prepare.joined import Joined, Value
+from gmeta_worker.metaio.prepare.engine import NULL_KEY
+from gmeta_worker.metaio.prepare.joined import Joined, side_key_name
+from gmeta_worker.metaio.prepare.keys import INTEGERS, Value, feature_keys
 
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 NUMBERS = (*INTEGERS, "UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "BOOLEAN")
 FLOAT32_MAX = 3.4028234e38
 
@@ -17,34 +17,14 @@ def is_number(kind: str) -> bool:
     return kind in NUMBERS or kind.startswith("DECIMAL")
 
 
-def key(value: Value) -> str:
-    """Return SQL of the key: an integer is its own, any other text a stable hash; null for null and empty text."""
-    return f"CAST({value.sql} AS BIGINT)" if value.kind in INTEGERS else f"text_key(CAST({value.sql} AS VARCHAR))"
-
-
 def categorical(joined: Joined, feature: FeatureSpec) -> str:
     """Return SQL of a categorical feature's key, never null."""
-    return f"coalesce({key(joined.value(_what(feature), feature.columns[0]))}, {NULL_KEY})"
+    return f"coalesce({_keys(joined, feature)}, {NULL_KEY})"
 
 
 def multi(joined: Joined, feature: FeatureSpec) -> str:
-    """Return SQL of a multi-valued feature's keys, never null: several columns, a list, or text with separators.
-
-    Raises:
-        DataError: One column that is no list, and no separator.
-    """
-    values = [joined.value(_what(feature), column) for column in feature.columns]
-    if len(values) > 1:
-        keys = f"[{', '.join(key(value) for value in values)}]"
-    elif values[0].kind.endswith("[]"):
-        item = Value("item", values[0].kind.removesuffix("[]"))
-        keys = f"list_transform({values[0].sql}, lambda item: {key(item)})"
-    elif feature.separator is not None:
-        parts = f"string_split(CAST({values[0].sql} AS VARCHAR), {literal(feature.separator)})"
-        keys = f"list_transform({parts}, lambda item: text_key(item))"
-    else:
-        raise DataError(f"{_what(feature)}: column {feature.columns[0]!r} is no list; set a separator")
-    return f"coalesce(list_filter({keys}, lambda item: item IS NOT NULL), [])"
+    """Return SQL of a multi-valued feature's keys, never null: several columns, a list, or text with separators."""
+    return f"coalesce({_keys(joined, feature)}, [])"
 
 
 def numeric(joined: Joined, feature: FeatureSpec) -> str:
@@ -61,6 +41,12 @@ def numeric(joined: Joined, feature: FeatureSpec) -> str:
         raise DataError(f"{what}: {text!r} is {value.kind}, expected a number; convert it or make it categorical")
     number = f"CAST({value.sql} AS DOUBLE)"
     return f"CASE WHEN NOT isnan({number}) THEN {number} END"
+
+
+def _keys(joined: Joined, feature: FeatureSpec) -> str:
+    if feature.name in joined.side_keys:
+        return side_key_name(feature)
+    return feature_keys(feature, [joined.value(_what(feature), column) for column in feature.columns])
 
 
 def _check_text(joined: Joined, what: str, text: str, value: Value) -> None:

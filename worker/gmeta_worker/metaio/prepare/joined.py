@@ -4,9 +4,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gmeta_api.errors import DataError
-from gmeta_api.spec.prepare import PrepareSpec
+from gmeta_api.spec.prepare import FeatureSpec, PrepareSpec
 from gmeta_worker.metaio.prepare.columns import (
     check_names,
     expression_type,
@@ -16,15 +17,8 @@ from gmeta_worker.metaio.prepare.columns import (
     wanted_columns,
 )
 from gmeta_worker.metaio.prepare.engine import Engine, quoted
+from gmeta_worker.metaio.prepare.keys import Value, feature_keys
 from gmeta_worker.metaio.prepare.sources import Column, Source, stage
-
-
-@dataclass(frozen=True)
-class Value:
-    """A column or expression of the manifest over ``joined``: its SQL and its type."""
-
-    sql: str
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -32,18 +26,21 @@ class Joined:
     """The view ``joined``.
 
     It has every used column twice: as the file has it, under ``Column.sql`` in quotes, and, where an expression
-    mentions it, under its own name with a type. A row also has ``row_number``, its place in the source, and
-    ``unmatched_i``, whether join i found no partner.
+    mentions it, under its own name with a type. A row also has ``row_number``, its place in the source,
+    ``unmatched_i``, whether join i found no partner, and the keys of features that are columns of one side table,
+    which are computed once for each row of that table.
 
     Attributes:
         engine: Where the view is.
         rows: Rows of the source.
         owners: The used columns by name.
+        side_keys: Features whose keys are columns of the view, under ``side_key_name``.
     """
 
     engine: Engine
     rows: int
     owners: Mapping[str, Column]
+    side_keys: frozenset[str]
 
     def raw(self, name: str) -> Value:
         """Return a column as the file has it."""
@@ -86,10 +83,25 @@ def join_sources(engine: Engine, spec: PrepareSpec, sources: Sequence[Source]) -
     for number in range(1, len(tables)):
         _check_unique_key(engine, spec, number, tables[number])
     owners = first_owners(tables)
-    engine.run(
-        "joins", f"CREATE VIEW joined AS {_select(engine, spec, owners, len(tables))} FROM {_from(spec, tables)}"
-    )
-    return Joined(engine, rows, owners)
+    side_features = _side_features(spec, owners)
+    select = _select(engine, spec, owners, side_features)
+    engine.run("joins", f"CREATE VIEW joined AS {select} FROM {_from(spec, tables, owners, side_features)}")
+    return Joined(engine, rows, owners, frozenset(feature.name for feature in chain(*side_features.values())))
+
+
+def side_key_name(feature: FeatureSpec) -> str:
+    """Name the view's column of a feature's keys, quoted."""
+    return quoted(f"feature {feature.name}")
+
+
+def _side_features(spec: PrepareSpec, owners: Mapping[str, Column]) -> dict[str, list[FeatureSpec]]:
+    """Find the categorical and multi-valued features that are columns of one side table, by table."""
+    found: dict[str, list[FeatureSpec]] = {f"source_{number}": [] for number in range(1, len(spec.joins) + 1)}
+    for feature in spec.features:
+        tables = {owners[column].table if column in owners else "" for column in feature.columns}
+        if feature.type != "numeric" and len(tables) == 1 and (table := tables.pop()) in found:
+            found[table].append(feature)
+    return found
 
 
 def _check_unique_key(engine: Engine, spec: PrepareSpec, number: int, table: Sequence[Column]) -> None:
@@ -108,14 +120,17 @@ def _check_unique_key(engine: Engine, spec: PrepareSpec, number: int, table: Seq
         )
 
 
-def _select(engine: Engine, spec: PrepareSpec, owners: Mapping[str, Column], tables: int) -> str:
+def _select(
+    engine: Engine, spec: PrepareSpec, owners: Mapping[str, Column], side_features: Mapping[str, Sequence[FeatureSpec]]
+) -> str:
     raw = [f"{_non_empty(column)} AS {_raw_name(column)}" for column in owners.values()]
     typed = [
         f"CAST({_non_empty(owners[name])} AS {expression_type(engine, owners[name])}) AS {quoted(name)}"
         for name in sorted(_in_expressions(spec, set(owners)))
     ]
-    unmatched = [f"source_{number}.rowid IS NULL AS unmatched_{number}" for number in range(1, tables)]
-    return "SELECT " + ", ".join(["source_0.rowid AS row_number", *raw, *typed, *unmatched])
+    sides = [f"{table}.row IS NULL AS unmatched_{number}" for number, table in enumerate(side_features, 1)]
+    sides += [f"{table}.{side_key_name(each)}" for table, features in side_features.items() for each in features]
+    return "SELECT " + ", ".join(["source_0.rowid AS row_number", *raw, *typed, *sides])
 
 
 def _in_expressions(spec: PrepareSpec, names: set[str]) -> set[str]:
@@ -126,13 +141,24 @@ def _in_expressions(spec: PrepareSpec, names: set[str]) -> set[str]:
     return {name for text in expressions for name in mentioned(text, names)}
 
 
-def _from(spec: PrepareSpec, tables: Sequence[Sequence[Column]]) -> str:
+def _from(
+    spec: PrepareSpec,
+    tables: Sequence[Sequence[Column]],
+    owners: Mapping[str, Column],
+    side_features: Mapping[str, Sequence[FeatureSpec]],
+) -> str:
     joined = "source_0"
-    for number, join in enumerate(spec.joins, 1):
+    for number, (join, (table, features)) in enumerate(zip(spec.joins, side_features.items(), strict=True), 1):
         left, right = first_owners(tables[:number]), first_owners(tables[number : number + 1])
         on = " AND ".join(_equal(left[key], right[key]) for key in join.on)
-        joined += f" LEFT JOIN source_{number} ON {on}"
+        keys = [f"{_side_keys(feature, owners)} AS {side_key_name(feature)}" for feature in features]
+        joined += f" LEFT JOIN (SELECT {', '.join(['rowid AS row', '*', *keys])} FROM {table}) AS {table} ON {on}"
     return joined
+
+
+def _side_keys(feature: FeatureSpec, owners: Mapping[str, Column]) -> str:
+    columns = [owners[column] for column in feature.columns]
+    return feature_keys(feature, [Value(column.sql, column.kind) for column in columns])
 
 
 def _equal(left: Column, right: Column) -> str:

@@ -5,8 +5,9 @@
 from gmeta_api.errors import DataError
 from gmeta_api.spec.prepare import FeatureSpec, LabelSpec, PrepareSpec
 from gmeta_worker.metaio.prepare.engine import Engine, literal
-from gmeta_worker.metaio.prepare.features import FLOAT32_MAX, categorical, is_number, key, multi, numeric
+from gmeta_worker.metaio.prepare.features import FLOAT32_MAX, categorical, is_number, multi, numeric
 from gmeta_worker.metaio.prepare.joined import Joined
+from gmeta_worker.metaio.prepare.keys import key
 
 SPLITS = ("train", "valid", "test")
 NO_TASK, NO_LABEL, NO_SPLIT = "task is null", "label is null", "split is null"
