@@ -10,7 +10,6 @@ from gmeta_worker.metaio import StepBatch, StepReader
 from gmeta_worker.training.early_stop import Metric, Progress, observe, should_stop
 from gmeta_worker.training.evaluator import Score
 from gmeta_worker.training.phases import PhaseClock
-from gmeta_worker.training.reporting import Reporter
 from gmeta_worker.training.step import StepResult
 
 
@@ -36,6 +35,7 @@ class LoopActions:
 
     Attributes:
         train: one training step, given its step batch and global number.
+        report: hears of every step.
         evaluate: scores the evaluation split, reports it, and returns its headline.
         commit: makes a commit of the current weights at a position; the value is that of the watched metric at this
             very step, or None if it was not evaluated.
@@ -43,6 +43,7 @@ class LoopActions:
     """
 
     train: Callable[[StepBatch, int], StepResult]
+    report: Callable[[Ledger, StepResult], None]
     evaluate: Callable[[Ledger], Score]
     commit: Callable[[Position, float | None], None]
     interrupted: Callable[[], bool]
@@ -57,14 +58,12 @@ class TrainingLoop:
         every_steps: int,
         reader: StepReader,
         actions: LoopActions,
-        reporter: Reporter,
         clock: PhaseClock,
     ) -> None:
         self._spec = spec
         self._commit_every = every_steps
         self._reader = reader
         self._do = actions
-        self._report = reporter
         self._clock = clock
         self._steps_per_epoch = reader.steps()
         self._total = total_steps(spec, self._steps_per_epoch)
@@ -89,7 +88,7 @@ class TrainingLoop:
                     steps_per_epoch=self._steps_per_epoch, tasks=result.tasks, samples=result.samples
                 )
                 position = Position(ledger, position.progress)
-                self._report.step(ledger, result)
+                self._do.report(ledger, result)
                 position, stop = self._after_step(position)
                 if stop is not None or ledger.global_step >= self._total:
                     return position, stop

@@ -61,8 +61,8 @@ class TrainingRun:
         reporter = Reporter(self._client, self._sender, self._metrics, self._clock, reader, total)
         step = TrainingStep(self._parts, self._optimizer, self._spec.optimizer, total, self._clock)
         evaluate = partial(self._evaluate, reporter, training.evaluation.split)
-        actions = LoopActions(step, evaluate, self._commit, self._stop)
-        loop = TrainingLoop(training, self._spec.checkpoint.every_steps, reader, actions, reporter, self._clock)
+        actions = LoopActions(step, reporter.step, evaluate, self._commit, self._stop)
+        loop = TrainingLoop(training, self._spec.checkpoint.every_steps, reader, actions, self._clock)
         with self._metrics.serving(self._runtime.metrics_port):
             position, ended = loop.run(self._position)
             if ended is Stop.INTERRUPTED:

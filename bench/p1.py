@@ -1,0 +1,58 @@
+"""The small user-cold split P1 of MovieLens-1M: side tables as CSV, and how to prepare it.
+
+Users with 13 to 100 ratings, 8:1:1 into train, valid and test users; ten random rows of a user are query, the rest
+support.
+"""
+
+import csv
+import gzip
+import re
+import shutil
+from pathlib import Path
+
+from gmeta_api.load import validate
+from gmeta_api.spec import PrepareSpec
+
+PREPARE = {
+    "source": "p1.csv",
+    "joins": [{"source": "users.csv", "using": ["user_id"]}, {"source": "movies.csv", "using": ["movie_id"]}],
+    "task": ["user_id"],
+    "labels": [{"name": "click", "rule": "rating >= 4"}],
+    "features": [
+        {"name": "movie", "type": "categorical", "columns": ["movie_id"]},
+        {"name": "year", "type": "categorical", "columns": ["year"]},
+        {"name": "gender", "type": "categorical", "columns": ["gender"]},
+        {"name": "age", "type": "numeric", "columns": ["age"], "transform": "standardize"},
+        {"name": "occupation", "type": "categorical", "columns": ["occupation"]},
+        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
+    ],
+    # Support rows in a fixed random order; query rows have no rank and are never support.
+    "supportOrder": {
+        "by": "column",
+        "column": "case when part = 'support' then (user_id * 7919 + movie_id * 104729) % 1000003 end",
+    },
+    "split": {"by": "column", "column": "split"},
+}
+
+
+def write_sources(data: Path, folder: Path) -> PrepareSpec:
+    """Write P1's tables from the folder of real data sets as CSV into `folder`; how to prepare them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with gzip.open(data / "ml-1m/splits/p1_user_cold.csv.gz") as source, (folder / "p1.csv").open("wb") as target:
+        shutil.copyfileobj(source, target)
+    users = (line.split("::") for line in (data / "ml-1m/users.dat").read_text().splitlines())
+    _write(folder / "users.csv", "user_id,gender,age,occupation", (row[:4] for row in users))
+    movies = (line.split("::") for line in (data / "ml-1m/movies.dat").read_text("latin-1").splitlines())
+    _write(folder / "movies.csv", "movie_id,year,genres", ([m, _year(title), genres] for m, title, genres in movies))
+    return validate(PrepareSpec, PREPARE)
+
+
+def _year(title: str) -> str:
+    found = re.search(r"\((\d{4})\)\s*$", title)
+    return found[1] if found else ""
+
+
+def _write(path: Path, header: str, rows: object) -> None:
+    with path.open("w", newline="") as file:
+        file.write(header + "\n")
+        csv.writer(file, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]
