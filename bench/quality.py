@@ -1,8 +1,8 @@
 """Adapted and un-adapted AUC of MAML, FOMAML and Joint on MovieLens-100K and P1, by seed.
 
-Every choice (early stop, best weights) is made on the valid users; the test users are scored once a run. MovieLens-100K is the
-quickstart's dataset and manifest; P1 is the small user-cold split of MovieLens-1M (bench/p1.py), where a task adapts on all of
-its support rows.
+Every choice (early stop, best weights) is made on the valid users; the test users are scored once a run. MovieLens-100K
+is the quickstart's dataset and manifest; P1 is the small user-cold split of MovieLens-1M (bench/p1.py), where a task
+adapts on all of its support rows.
 """
 
 import argparse
@@ -110,6 +110,11 @@ def cases(data: Path | None, folder: Path, epochs: int | None) -> Iterator[Case]
         yield Case("p1", Dataset.open(folder / "p1"), (*shorter, shots))
 
 
+def by_seed(case: Case, algorithm: str, seeds: int) -> list[list[Score]]:
+    """Scores of the final split, a list for each seed."""
+    return [train_and_score(case.spec(algorithm, seed), case.dataset) for seed in range(seeds)]
+
+
 def mean_auc(scores: Sequence[Score], *, adapted: bool) -> float:
     """AUC of one mode, the mean over shots."""
     return headline(scores, adapted=adapted).auc
@@ -158,12 +163,7 @@ def main(argv: list[str]) -> int:
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(arguments.data, Path(folder), arguments.epochs):
-            results = {
-                algorithm: [
-                    train_and_score(case.spec(algorithm, seed), case.dataset) for seed in range(arguments.seeds)
-                ]
-                for algorithm in ALGORITHMS
-            }
+            results = {name: by_seed(case, name, arguments.seeds) for name in ALGORITHMS}
             console.print(table(case.name, results))
             figures[case.name] = summary(results)
     if arguments.out is not None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Sgd
+from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Sgd, Vocabulary
 from gmeta_worker.meta import Samples
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
 from gmeta_worker.training.inputs import InputAssembler, split_rows, take_ragged
@@ -16,7 +16,7 @@ SCHEMA = Schema(
     numeric=("age",),
     labels=("click",),
 )
-VOCABULARIES = {"movie": ExactVocabulary(np.arange(0, 40, 2)), "year": HashVocabulary(7)}
+VOCABULARIES: dict[str, Vocabulary] = {"movie": ExactVocabulary(np.arange(0, 40, 2)), "year": HashVocabulary(7)}
 STORE = RowStore({name: v.rows for name, v in VOCABULARIES.items()}, 3, Sgd(), seed=0)
 
 
@@ -51,7 +51,7 @@ def global_id(table: str, key: int) -> int:
 
 def described(samples: Samples, ids: torch.Tensor) -> list[tuple[object, ...]]:
     """Each packed sample in plain terms: task, label, numeric, and the global ids that it looks up."""
-    plain = []
+    plain: list[tuple[object, ...]] = []
     for n in range(len(samples)):
         history = samples.multi[0]
         listed = history.values[int(history.offsets[n]) : int(history.offsets[n + 1])]

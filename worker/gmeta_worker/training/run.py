@@ -89,6 +89,7 @@ class TrainingRun:
         chosen = best(self._runtime.run_folder)
         if chosen is not None:
             restore_weights(load_commit(chosen), self._parts)
+            ledger = chosen.manifest.ledger
         with self._clock.measure("evaluation"):
             self._evaluate(reporter, self._spec.training.evaluation.final_split, ledger)
 
