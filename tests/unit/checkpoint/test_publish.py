@@ -24,7 +24,8 @@ def test_an_old_attempt_can_neither_commit_nor_come_back(write_commit: WriteComm
     old = write_commit(10, attempt=0)
     claim_attempt(tmp_path, 1)
     message = f"{tmp_path}: belongs to attempt 1; this coordinator runs attempt 0, which is out of date and must stop"
-    for act in (lambda: publish(tmp_path, old), lambda: claim_attempt(tmp_path, 0)):
+    acts: tuple[Callable[[], object], ...] = (lambda: publish(tmp_path, old), lambda: claim_attempt(tmp_path, 0))
+    for act in acts:
         with pytest.raises(CheckpointError, match=f"^{re.escape(message)}$"):
             act()
     claim_attempt(tmp_path, 1)

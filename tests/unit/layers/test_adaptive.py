@@ -113,6 +113,7 @@ def test_mlp_is_linear_and_relu_in_turn(activate_last: bool) -> None:
     mlp = MLP([4, 5, 3], activate_last=activate_last)
     assert [name for name, _ in mlp.named_parameters()] == ["0.weight", "0.bias", "1.weight", "1.bias"]
     x = torch.randn(6, 4)
-    hidden = torch.relu(x @ mlp[0].weight.T + mlp[0].bias)
-    last = hidden @ mlp[1].weight.T + mlp[1].bias
+    weights = dict(mlp.named_parameters())
+    hidden = torch.relu(x @ weights["0.weight"].T + weights["0.bias"])
+    last = hidden @ weights["1.weight"].T + weights["1.bias"]
     torch.testing.assert_close(mlp(x), torch.relu(last) if activate_last else last)

@@ -159,7 +159,7 @@ def test_scores_without_adaptation_are_those_of_the_shared_model(tools: Any) -> 
 def test_evaluation_has_an_inner_loop_of_its_own(tools: Any) -> None:
     problem = tools.make_problem(SIZES)
     model = tools.small_dlrm(problem.inputs)
-    meta = MetaSpec(inner={"steps": 1, "rate": 0.1}, evalInner={"steps": 4, "rate": 0.5})
+    meta = MetaSpec(inner={"steps": 1, "rate": 0.1}, eval_inner={"steps": 4, "rate": 0.5})
     scores = build_algorithm(meta, model, problem.inputs.features).scores(model, problem.rows, problem.packed(), True)
     weights = dict(model.named_parameters())
     reference = tools.reference(tools.dlrm_forward, list(weights), (), steps=4, rate=0.5, second_order=False)

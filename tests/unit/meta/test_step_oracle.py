@@ -132,10 +132,10 @@ def test_gradients_of_split_tasks_add_up(tools: Any) -> None:
     algorithm = build_algorithm(meta, model, problem.inputs.features)
     parts = [algorithm.gradients(model, problem.rows, part) for part in problem.packed().one_by_one()]
     summed = StepGradients(
-        loss=sum(part.loss for part in parts),
+        loss=torch.stack([part.loss for part in parts]).sum(),
         weight=sum(part.weight for part in parts),
-        dense={name: sum(part.dense[name] for part in parts) for name in whole.dense},
-        rows=sum(part.rows for part in parts),
+        dense={name: torch.stack([part.dense[name] for part in parts]).sum(0) for name in whole.dense},
+        rows=torch.stack([part.rows for part in parts]).sum(0),
     )
     assert summed.weight == whole.weight
     assert difference(summed, whole) < 1e-10

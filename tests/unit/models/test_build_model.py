@@ -211,7 +211,7 @@ def test_parameters_depend_on_the_seed_alone() -> None:
     torch.manual_seed(2)
     again, other = build_model(ModelSpec(), INPUTS, seed=5), build_model(ModelSpec(), INPUTS, seed=6)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
-    assert not torch.equal(first.top[0].weight, other.top[0].weight)
+    assert not torch.equal(first.get_parameter("top.0.weight"), other.get_parameter("top.0.weight"))
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state), "building a model must not advance the global generator"
 

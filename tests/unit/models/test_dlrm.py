@@ -26,6 +26,7 @@ def test_parameters_follow_the_formula(numeric: int, features: int) -> None:
 def test_output_is_the_top_of_bottom_and_all_pairwise_dots() -> None:
     model = DLRM(inputs_for(3, 2), bottom=[], top=[])
     numeric, stacked = torch.randn(5, 3), torch.randn(5, 2, 4)
+    assert model.bottom is not None
     bottom = torch.relu(model.bottom[0](numeric))
     first, second = stacked[:, 0], stacked[:, 1]
     dots = torch.stack([(bottom * first).sum(1), (bottom * second).sum(1), (first * second).sum(1)], 1)

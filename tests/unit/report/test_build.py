@@ -74,7 +74,7 @@ def test_any_history_gives_a_consistent_report(
     for run in runs:
         at += 1.0
         history.register(at)
-        step = training = 0
+        step, training = 0, 0.0
         for more_steps, more_seconds in run:
             at, step, training = at + more_seconds, step + more_steps, training + more_seconds
             history.progress(at, step, training)
