@@ -17,6 +17,7 @@ from gmeta_worker.models import FeatureRows, Features, ModelInputs
 
 SIZES = [(5, 3), (0, 2), (1, 1), (18, 4), (3, 2)]
 RATE = 0.7
+SHRINKAGE = 1.5
 
 
 class FieldModel(nn.Module):
@@ -53,9 +54,8 @@ def both_ways(
     problem = tools.make_problem(SIZES)
     torch.manual_seed(3)
     model = model_class(problem.inputs).double()
-    meta = MetaSpec(
-        algorithm=order, inner={"steps": steps, "rate": RATE}, adapt={"dense": list(dense), "rows": list(rows)}
-    )
+    inner = {"steps": steps, "rate": RATE, "shrinkage": SHRINKAGE}
+    meta = MetaSpec(algorithm=order, inner=inner, adapt={"dense": list(dense), "rows": list(rows)})
     algorithm = build_algorithm(meta, model, problem.inputs.features)
 
     def forward(weights: Any, numeric: Tensor, stacked: Tensor) -> Tensor:
@@ -69,6 +69,7 @@ def both_ways(
         tables=[t for t, name in enumerate(problem.inputs.features) if name in rows],
         steps=steps,
         rate=RATE,
+        shrinkage=SHRINKAGE,
         second_order=order == "MAML",
     )
     return algorithm, model, problem, weights, reference

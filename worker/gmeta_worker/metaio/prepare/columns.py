@@ -112,9 +112,13 @@ def first_owners(tables: Sequence[Sequence[Column]]) -> dict[str, Column]:
 
 def expression_type(engine: Engine, column: Column) -> str:
     """Return the SQL type of a column in expressions: its own, or for csv the one that all its values fit."""
-    if column.kind != "VARCHAR":
+    if column.kind != "VARCHAR" or not _has(engine, column, "true"):
         return column.kind
+    return next((kind for kind, test in INFERRED.items() if not _has(engine, column, f"NOT ({test})")), "VARCHAR")
+
+
+def _has(engine: Engine, column: Column, condition: str) -> bool:
+    """Say whether a value of the column meets a condition on {0}."""
     value = f"c{column.index}"
-    tests = ", ".join(f"bool_and({test.format(value)})" for test in INFERRED.values())
-    (fits,) = engine.rows(f"column {column.name}", f"SELECT {tests} FROM {column.table} WHERE {value} <> ''")
-    return next((kind for kind, fit in zip(INFERRED, fits, strict=True) if fit), "VARCHAR")
+    where = f"{value} <> '' AND {condition.format(value)}"
+    return bool(engine.rows(f"column {column.name}", f"SELECT 1 FROM {column.table} WHERE {where} LIMIT 1"))

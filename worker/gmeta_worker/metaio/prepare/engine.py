@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from gmeta_api.errors import DataError
 
-MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT = "1GB"
+"""Sorting 16 million rows fails at 512 MB; 64 million were sorted at this limit."""
+
 THREADS = 2
 NULL_KEY = -(2**63)
 """Key of a missing categorical value."""

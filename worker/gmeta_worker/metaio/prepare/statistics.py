@@ -5,6 +5,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 from gmeta_api.spec.prepare import FeatureSpec, PrepareSpec
 from gmeta_worker.metaio.card import NumericCard, VocabularyCard
 from gmeta_worker.metaio.dataset import VOCABULARY_SCHEMA
@@ -49,8 +51,8 @@ def write_vocabularies(engine: Engine, spec: PrepareSpec, out: Path) -> Iterator
         table = engine.table(
             f"vocabulary {name}", f"SELECT key, count(*) AS count FROM ({keys}) GROUP BY key ORDER BY key"
         )
-        batch = table.cast(VOCABULARY_SCHEMA).combine_chunks().to_batches()
-        file = write_table(out, f"vocabulary/{name}.arrow", batch[0])
+        batch = pa.record_batch([column.combine_chunks() for column in table.columns], schema=VOCABULARY_SCHEMA)
+        file = write_table(out, f"vocabulary/{name}.arrow", batch)
         yield name, VocabularyCard(size=table.num_rows, file=file)
 
 
