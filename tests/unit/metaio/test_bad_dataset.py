@@ -11,8 +11,8 @@ from tests.unit.metaio.made import Task, write_dataset
 
 from gmeta_api.errors import DataError
 from gmeta_worker.metaio import Dataset, EvaluationReader, StepReader, SupportPolicy
-from gmeta_worker.metaio.card import Card, ChunkCard, read_card
-from gmeta_worker.metaio.files import write_table
+from gmeta_worker.metaio.card import Card, ChunkCard, FileCard, read_card
+from gmeta_worker.metaio.files import checksum, write_table
 from gmeta_worker.metaio.tasks import INDEX_SCHEMA
 from gmeta_worker.metaio.verify import verify
 
@@ -197,8 +197,6 @@ def test_a_chunk_of_two_record_batches(root: Path) -> None:
 
 def replace_file_card(root: Path, content: bytes) -> None:
     """Make the card fit the content of chunk 1."""
-    from gmeta_worker.metaio.card import FileCard
-    from gmeta_worker.metaio.files import checksum
 
     def change(card: Card) -> Card:
         train = card.splits["train"]

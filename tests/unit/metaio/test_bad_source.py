@@ -1,7 +1,6 @@
 """What a bad source says: every rule's message, whole."""
 
 import gzip
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,7 +146,8 @@ CASES = {
         changes={"labels": [{"name": "click", "rule": "item"}]},
     ),
     "rule does not fit a value": Case(
-        "prepare: Could not convert string 'five' to INT32",
+        XX
+        "required; column 'rating' is text, for 'five' is no number",
         files=ratings("1,1,5,0", "1,2,five,0"),
     ),
     "text in a numeric column": Case(
@@ -242,11 +242,9 @@ def test_a_parquet_column_of_another_type_is_named(tmp_path: Path) -> None:
     table = pa.table({"user": [1, 1], "item": [1, 2], "rating": [5, 5], "when": pa.array([0, 1], pa.date32())})
     pq.write_table(table, tmp_path / "ratings.parquet")
     features = [{"name": "when", "type": "numeric", "columns": ["when"]}]
-    with pytest.raises(
-        DataError,
-        match=f"^{re.escape("feature when: 'when' is DATE, expected a number; convert it or make it categorical")}$",
-    ):
+    with pytest.raises(DataError) as caught:
         prepare(tmp_path, {}, source="ratings.parquet", features=features)
+    assert str(caught.value) == ("feature when: 'when' is DATE, expected a number; convert it or make it categorical")
 
 
 def test_something_else_at_the_output_is_never_deleted(tmp_path: Path) -> None:

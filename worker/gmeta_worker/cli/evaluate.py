@@ -1,18 +1,19 @@
 """`gmeta evaluate`: a commit on a split."""
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from gmeta_api.spec import Spec
 from gmeta_worker.checkpoint import Commit, best, load_commit, open_commit, require_newest
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME
+from gmeta_worker.coordination.messages import MetricRow
+from gmeta_worker.local.score_table import score_table
 from gmeta_worker.metaio import Dataset
 from gmeta_worker.training.commits import restore_weights
-from gmeta_worker.training.evaluator import Evaluator, Score
+from gmeta_worker.training.evaluator import Evaluator
 from gmeta_worker.training.run import build_parts
 
 
@@ -57,7 +58,7 @@ def evaluate(
     restore_weights(loaded, parts)
     with console.status(f"scoring {split} …"):
         scores = Evaluator(parts)(data.split(split), shots)
-    console.print(score_table(split, scores))
+    console.print(score_table(split, [MetricRow(**asdict(score)) for score in scores]))
 
 
 def choose_commit(run: Path) -> Commit:
@@ -76,15 +77,3 @@ def with_inner(spec: Spec, steps: int | None, rate: float | None) -> Spec:
     inner = spec.meta.eval_inner or spec.meta.inner
     changed = inner.model_copy(update={"steps": steps or inner.steps, "rate": rate or inner.rate})
     return spec.model_copy(update={"meta": spec.meta.model_copy(update={"eval_inner": changed})})
-
-
-def score_table(split: str, scores: Sequence[Score]) -> Table:
-    """Scores as a table, a line a shot and mode."""
-    table = Table(title=f"{split}: {scores[0].tasks} tasks" if scores else split)
-    for column in ("shot", "model", "AUC", "GAUC", "log loss", "query rows"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for score in scores:
-        mode = "adapted" if score.adapted else "un-adapted"
-        quality = (f"{value:.4f}" for value in (score.auc, score.gauc, score.loss))
-        table.add_row(str(score.shot), mode, *quality, f"{score.rows:,}")
-    return table

@@ -36,7 +36,7 @@ class ProgressDisplay:
         progress = status.progress
         if status.evaluations > self._evaluations and progress is not None:
             self._evaluations = status.evaluations
-            self._console.print(evaluation_line(status), highlight=False)
+            self._console.print(evaluation_line(status), highlight=False, soft_wrap=True)
         if progress is None:
             return
         self._bar.update(
@@ -47,9 +47,8 @@ class ProgressDisplay:
         )
         if not self._console.is_terminal and time.monotonic() >= self._next_plain:
             self._next_plain = time.monotonic() + PLAIN_SECONDS
-            self._console.print(
-                f"step {progress.step}/{progress.total_steps}  {throughput_line(status)}", highlight=False
-            )
+            line = f"step {progress.step}/{progress.total_steps}  {throughput_line(status)}"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -86,4 +85,4 @@ def evaluation_line(status: Status) -> str:
         f"{shot}-shot " + " → ".join(f"{auc[mode]:.4f}" for mode in (False, True) if mode in auc)
         for shot, auc in by_shot.items()
     ]
-    return f"{evaluation.split} AUC after step {evaluation.step} (un-adapted → adapted):  " + "   ".join(parts)
+    return f"step {evaluation.step}  {evaluation.split} AUC un-adapted → adapted:  " + "   ".join(parts)

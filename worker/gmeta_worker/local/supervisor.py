@@ -16,6 +16,7 @@ from gmeta_worker.coordination.messages import Finish
 from gmeta_worker.coordination.status import Status
 from gmeta_worker.local.children import STOP_SECONDS, Child, Children
 from gmeta_worker.local.display import ProgressDisplay
+from gmeta_worker.local.score_table import score_table
 
 POLL_SECONDS = 0.25
 REPORT_WAIT_SECONDS = 60.0
@@ -127,7 +128,10 @@ class Supervisor:
     def _outcome(self, status: Status | None, workers: Sequence[Child]) -> int:
         if status is None or status.finished is None:
             return self._ended_early(workers[0])
-        finished = status.finished
+        finished, evaluation = status.finished, status.last_evaluation
+        if finished.outcome == "succeeded" and evaluation is not None:
+            title = f"{evaluation.split}, weights of step {evaluation.step}"
+            self._console.print(score_table(title, evaluation.rows))
         colour = {"succeeded": "green", "failed": "red"}.get(finished.outcome, "yellow")
         self._console.print(f"[{colour}]{finished.outcome}[/]: ", end="")
         self._console.print(finished.message, markup=False, highlight=False, soft_wrap=True)

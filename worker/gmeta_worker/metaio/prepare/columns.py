@@ -112,13 +112,19 @@ def first_owners(tables: Sequence[Sequence[Column]]) -> dict[str, Column]:
 
 def expression_type(engine: Engine, column: Column) -> str:
     """Return the SQL type of a column in expressions: its own, or for csv the one that all its values fit."""
-    if column.kind != "VARCHAR" or not _has(engine, column, "true"):
+    if column.kind != "VARCHAR" or _first(engine, column, "true") is None:
         return column.kind
-    return next((kind for kind, test in INFERRED.items() if not _has(engine, column, f"NOT ({test})")), "VARCHAR")
+    return next((kind for kind in INFERRED if misfit(engine, column, kind) is None), "VARCHAR")
 
 
-def _has(engine: Engine, column: Column, condition: str) -> bool:
-    """Say whether a value of the column meets a condition on {0}."""
+def misfit(engine: Engine, column: Column, kind: str) -> str | None:
+    """Return a value of a csv column that does not fit an inferred type, or None."""
+    return _first(engine, column, f"NOT ({INFERRED[kind]})")
+
+
+def _first(engine: Engine, column: Column, condition: str) -> str | None:
+    """Return a value that meets a condition on {0}, or None."""
     value = f"c{column.index}"
     where = f"{value} <> '' AND {condition.format(value)}"
-    return bool(engine.rows(f"column {column.name}", f"SELECT 1 FROM {column.table} WHERE {where} LIMIT 1"))
+    found = engine.rows(f"column {column.name}", f"SELECT {value} FROM {column.table} WHERE {where} LIMIT 1")
+    return found[0][0] if found else None

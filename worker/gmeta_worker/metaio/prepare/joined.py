@@ -13,6 +13,7 @@ from gmeta_worker.metaio.prepare.columns import (
     expression_type,
     first_owners,
     mentioned,
+    misfit,
     uses,
     wanted_columns,
 )
@@ -55,12 +56,24 @@ class Joined:
         """
         if not self.engine.is_expression(text):
             raise DataError(f"{what}: {text!r} is not an SQL expression")
-        ((_, kind),) = self.engine.columns(f"{what}: {text!r}", f"SELECT (\n{text}\n) AS value FROM joined")
+        try:
+            ((_, kind),) = self.engine.columns(f"{what}: {text!r}", f"SELECT (\n{text}\n) AS value FROM joined")
+        except DataError as error:
+            raise DataError(f"{error}{self._texts_among_numbers(text)}") from None
         return Value(f"(\n{text}\n)", kind)
 
     def value(self, what: str, text: str) -> Value:
         """Return the column named ``text`` if there is one, else the expression."""
         return self.raw(text) if text in self.owners else self.expression(what, text)
+
+    def _texts_among_numbers(self, text: str) -> str:
+        """Say which columns of a csv source an expression meets as text, and a value because of which."""
+        hint = ""
+        for name in sorted(mentioned(text, set(self.owners))):
+            column = self.owners[name]
+            if column.kind == "VARCHAR" and (value := misfit(self.engine, column, "DOUBLE")) is not None:
+                hint += f"; column {name!r} is text, for {value!r} is no number"
+        return hint
 
 
 def join_sources(engine: Engine, spec: PrepareSpec, sources: Sequence[Source]) -> Joined:

@@ -85,9 +85,7 @@ def _rank(joined: Joined, spec: PrepareSpec) -> str:
         return "0"
     value = joined.expression("supportOrder", order.column)
     if order.by == "time" and not (is_number(value.kind) or value.kind.startswith(("DATE", "TIMESTAMP"))):
-        raise DataError(
-            f"supportOrder: {order.column!r} is {value.kind}, expected a number or a date for order by time"
-        )
+        raise DataError(f"supportOrder: {order.column!r} is {value.kind}, expected a number or a date")
     return value.sql
 
 

@@ -7,7 +7,6 @@ import gzip
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, cast
 
@@ -127,18 +126,14 @@ def _parquet_header(name: str, file: Path) -> tuple[str, ...]:
 def _csv_header(name: str, file: Path, delimiter: str) -> tuple[str, ...]:
     try:
         with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as raw:
-            text = TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            if len(delimiter) == 1:
-                header = next(csv.reader(text, delimiter=delimiter), [])
-            else:
-                header = text.readline().rstrip("\r\n").split(delimiter)
+            line = raw.readline().decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise DataError(f"source {name}: the header of {file.name} is not UTF-8; convert the file to UTF-8") from None
-    except (OSError, EOFError, csv.Error) as error:
+    except (OSError, EOFError) as error:
         raise DataError(f"source {name}: {file.name} cannot be read: {_first_line(error)}") from None
-    if not any(header):
+    if not line:
         raise DataError(f"source {name}: {file.name} is empty; expected a header line and rows")
-    return tuple(header)
+    return tuple(next(csv.reader([line], delimiter=delimiter)) if len(delimiter) == 1 else line.split(delimiter))
 
 
 def _scan(source: Source) -> str:
