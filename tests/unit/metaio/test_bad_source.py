@@ -1,6 +1,9 @@
 """What a bad source says: every rule's message, whole."""
 
 import gzip
+import os
+import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.metaio.prepared import RATINGS, prepare
+from tests.unit.metaio.prepared import RATINGS, SPEC, prepare
 
 from gmeta_api.errors import DataError
 from gmeta_api.exit_codes import ExitCode
+from gmeta_api.load import validate
+from gmeta_api.spec.prepare import PrepareSpec
+from gmeta_worker.metaio.prepare import run
+from gmeta_worker.metaio.prepare.engine import Engine
 
 AGE = [{"name": "age", "type": "numeric", "columns": ["age"]}]
 
@@ -146,8 +153,8 @@ CASES = {
         changes={"labels": [{"name": "click", "rule": "item"}]},
     ),
     "rule does not fit a value": Case(
-        XX
-        "required; column 'rating' is text, for 'five' is no number",
+        "label click: 'rating >= 4': Cannot compare values of type VARCHAR and type INTEGER_LITERAL - an explicit "
+        "cast is required; column 'rating' is text, for 'five' is no number",
         files=ratings("1,1,5,0", "1,2,five,0"),
     ),
     "text in a numeric column": Case(
@@ -270,3 +277,30 @@ def test_another_dataset_at_the_output_is_replaced_only_on_request(tmp_path: Pat
     card = prepare(tmp_path, {}, overwrite=True, seed=1)
     assert card.provenance.spec["seed"] == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "ratings.csv"]
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    spec = validate(PrepareSpec, {**SPEC})
+    out = tmp_path / "ratings.csv" / "dataset"
+    with pytest.raises(DataError) as caught:
+        run(spec, tmp_path, out)
+    assert str(caught.value) == (
+        f"{out}: cannot write the dataset: Not a directory; check the folder and its free space"
+    )
+
+
+def test_an_engine_that_fails_in_the_middle_of_a_stream_says_what_it_was_doing(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "work")
+    rows = engine.stream("split train", "SELECT CASE WHEN range = 9 THEN error('disk full') END FROM range(10)")
+    with pytest.raises(DataError, match=r"^split train: disk full$"):
+        list(rows)
+    engine.close()
+
+
+def test_an_interrupted_query_is_an_interrupt(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "work")
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        engine.rows("test", "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b")
+    engine.close()

@@ -2,10 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gmeta_api.errors import DataError
+
 RECORD = "fetched.json"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make a folder to write to.
+
+    Raises:
+        DataError: It, or a file in it, cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(f"{folder}: cannot write: {error.strerror}; check the folder and its free space") from None
 
 
 def record(folder: Path, origin: str, names: Iterable[str]) -> None:

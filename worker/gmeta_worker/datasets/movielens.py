@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from gmeta_api.errors import DataError
-from gmeta_worker.datasets.folder import record
+from gmeta_worker.datasets.folder import record, writing
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 ZIP_MD5 = "0e33842e24a9c977be4e0107933c0723"
@@ -211,7 +211,7 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def _write(out: Path, origin: str, files: Mapping[str, bytes]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (out / name).write_bytes(content)
-    record(out, origin, files)
+    with writing(out):
+        for name, content in files.items():
+            (out / name).write_bytes(content)
+        record(out, origin, files)

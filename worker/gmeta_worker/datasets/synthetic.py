@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gmeta_worker.datasets.folder import record
+from gmeta_worker.datasets.folder import record, writing
 
 GENRES = ("Action", "Comedy", "Crime", "Drama", "Fantasy", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
 OCCUPATIONS = ("artist", "doctor", "educator", "engineer", "lawyer", "other", "student", "technician")
@@ -75,12 +75,12 @@ def generate(out: Path, *, rows: int = 100_000, tasks: int | None = None, seed: 
         form: ``csv`` or ``parquet``.
     """
     world = make_world(rows, tasks or max(rows // 100, 10), seed)
-    out.mkdir(parents=True, exist_ok=True)
     names = [f"{name}.{form}" for name in ("ratings", "users", "movies")]
-    _write(out / names[0], _ratings(world, seed), form)
-    _write(out / names[1], iter([_users(world, seed)]), form)
-    _write(out / names[2], iter([_movies(world, seed)]), form)
-    record(out, f"generated: {rows} rows, seed {seed}", names)
+    with writing(out):
+        _write(out / names[0], _ratings(world, seed), form)
+        _write(out / names[1], iter([_users(world, seed)]), form)
+        _write(out / names[2], iter([_movies(world, seed)]), form)
+        record(out, f"generated: {rows} rows, seed {seed}", names)
     return world
 
 

@@ -14,6 +14,19 @@ Number = TypeVar("Number", np.int64, np.float32)
 
 
 @dataclass(frozen=True)
+class RaggedColumn:
+    """A multi-valued feature as the file has it: int32[N + 1] offsets and int64[M] keys."""
+
+    offsets: NDArray[np.int32]
+    values: NDArray[np.int64]
+
+    def slice(self, lo: int, hi: int) -> Ragged:
+        """Return rows lo..hi; their values are a view."""
+        first, last = int(self.offsets[lo]), int(self.offsets[hi])
+        return Ragged(self.offsets[lo : hi + 1].astype(np.int64) - first, self.values[first:last])
+
+
+@dataclass(frozen=True)
 class Chunk:
     """A chunk of N rows; the arrays are views of the file's bytes.
 
@@ -25,7 +38,7 @@ class Chunk:
     """
 
     keys: NDArray[np.int64]
-    multi: tuple[Ragged, ...]
+    multi: tuple[RaggedColumn, ...]
     numeric: NDArray[np.float32]
     labels: NDArray[np.float32]
 
@@ -64,7 +77,6 @@ def _fixed(batch: pa.RecordBatch, name: str, width: int, dtype: type[Number]) ->
     return values.reshape(batch.num_rows, width)
 
 
-def _ragged(batch: pa.RecordBatch, name: str) -> Ragged:
+def _ragged(batch: pa.RecordBatch, name: str) -> RaggedColumn:
     column = batch.column(name)
-    offsets = column.offsets.to_numpy(zero_copy_only=True).astype(np.int64)
-    return Ragged(offsets, column.values.to_numpy(zero_copy_only=True))
+    return RaggedColumn(column.offsets.to_numpy(zero_copy_only=True), column.values.to_numpy(zero_copy_only=True))

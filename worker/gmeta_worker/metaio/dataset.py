@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from gmeta_api.errors import DataError
 from gmeta_worker.metaio.card import REMEDY, Card, Schema, SplitCard, read_card
 from gmeta_worker.metaio.chunk import Chunk, chunk_schema, decode_chunk
-from gmeta_worker.metaio.files import open_table, read_file
+from gmeta_worker.metaio.files import open_table, read_ahead, read_file
 from gmeta_worker.metaio.tasks import INDEX_SCHEMA, TaskIndex, decode_index
+
+MAX_MAPPED = 16_384
+"""Chunks of a split that stay mapped: Linux allows a process 65,530 mappings."""
 
 VOCABULARY_SCHEMA = pa.schema([("key", pa.int64()), ("count", pa.int64())])
 
@@ -72,6 +75,7 @@ class Split:
     card: SplitCard
     schema: Schema
     _verified: set[int] = field(default_factory=set, repr=False, compare=False)
+    _mapped: dict[int, Chunk] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def tasks(self) -> TaskIndex:
@@ -92,17 +96,29 @@ class Split:
         return np.cumsum([0, *(chunk.rows for chunk in self.card.chunks)], dtype=np.int64)
 
     def read_chunk(self, number: int) -> Chunk:
-        """Read a chunk, once and forward; its checksum is compared on its first read by this object.
+        """Read a chunk, once and forward.
+
+        Its first read by this object compares the checksum. The chunk then stays mapped, which costs no memory of its
+        own; a later read only has the system fetch what it has dropped from its cache.
 
         Raises:
             DataError: Damaged chunk.
         """
+        if number in self._mapped:
+            read_ahead(self.root, self.card.chunks[number].file)
+            return self._mapped[number]
+        chunk = self._read_chunk(number)
+        self._verified.add(number)
+        if len(self._mapped) < MAX_MAPPED:
+            self._mapped[number] = chunk
+        return chunk
+
+    def _read_chunk(self, number: int) -> Chunk:
         card, where = self.card.chunks[number], f"split {self.name}, chunk {number}"
         buffer = read_file(self.root, card.file, where, verify=number not in self._verified)
         batch = open_table(self.root, card.file, where, buffer, chunk_schema(self.schema))
         if batch.num_rows != card.rows:
             raise DataError(f"{self.root}: {where}: expected {card.rows} rows, found {batch.num_rows}; {REMEDY}")
-        self._verified.add(number)
         return decode_chunk(batch, self.schema)
 
     def _check_fit(self, index: TaskIndex) -> None:

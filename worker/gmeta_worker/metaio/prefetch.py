@@ -87,4 +87,6 @@ def _run(source: Iterator[Item], channel: _Channel[Item]) -> None:
 def _stop(thread: threading.Thread, channel: _Channel[Item]) -> None:
     channel.stopped = True
     channel.room.put(None)
-    thread.join()
+    # Garbage collection may run this in the thread itself.
+    if thread is not threading.current_thread():
+        thread.join()

@@ -76,15 +76,14 @@ def _rows_in_order(split: str, schema: Schema, numeric: Mapping[str, NumericCard
                ORDER BY position, rank NULLS LAST, tie"""
 
 
-def _cut(stream: pa.RecordBatchReader, rows: list[int]) -> Iterator[pa.Table]:
+def _cut(stream: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.Table]:
     """Yield consecutive tables of the given numbers of rows."""
-    rest = stream.schema.empty_table()
+    parts: list[pa.RecordBatch] = []
     for wanted in rows:
-        parts = [rest]
-        while (have := sum(part.num_rows for part in parts)) < wanted:
-            parts.append(pa.Table.from_batches([stream.read_next_batch()]))
-        table = pa.concat_tables(parts)
-        rest = table.slice(wanted, have - wanted)
+        while sum(part.num_rows for part in parts) < wanted:
+            parts.append(next(stream))
+        table = pa.Table.from_batches(parts)
+        parts = table.slice(wanted).to_batches()
         yield table.slice(0, wanted).combine_chunks()
 
 

@@ -1,5 +1,7 @@
 """The embedded SQL engine of the preparation: DuckDB, out of core, in a scratch folder beside the output."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,26 +64,18 @@ class Engine:
         Raises:
             duckdb.Error: As it is; only the caller knows the files that it is about.
         """
-        self._connection.execute(sql)
+        with _interruptible():
+            self._connection.execute(sql)
 
     def run(self, what: str, sql: str) -> None:
         """Execute a statement."""
-        try:
+        with _failures(what):
             self._connection.execute(sql)
-        except duckdb.Error as error:
-            raise failure(what, error) from None
 
     def rows(self, what: str, sql: str) -> list[tuple[Any, ...]]:
         """Return all rows of a query with a small result."""
-        try:
+        with _failures(what):
             return self._connection.execute(sql).fetchall()
-        except duckdb.Error as error:
-            raise failure(what, error) from None
-
-    def row(self, what: str, sql: str) -> dict[str, Any]:
-        """Return the single row of a query by column."""
-        (values,) = self.rows(what, sql)
-        return dict(zip((name for name, _ in self.columns(what, sql)), values, strict=True))
 
     def columns(self, what: str, sql: str) -> list[tuple[str, str]]:
         """Return names and types of a query's columns without running it."""
@@ -89,14 +83,13 @@ class Engine:
 
     def table(self, what: str, sql: str) -> pa.Table:
         """Return a query's result in memory."""
-        return self.stream(what, sql).read_all()
+        with _failures(what):
+            return self._connection.sql(sql).to_arrow_table()
 
-    def stream(self, what: str, sql: str, batch_rows: int = 65536) -> pa.RecordBatchReader:
-        """Return a query's result as a stream of record batches."""
-        try:
-            return self._connection.sql(sql).to_arrow_reader(batch_rows)
-        except duckdb.Error as error:
-            raise failure(what, error) from None
+    def stream(self, what: str, sql: str, batch_rows: int = 65536) -> Iterator[pa.RecordBatch]:
+        """Yield a query's result without holding it in memory."""
+        with _failures(what):
+            yield from self._connection.sql(sql).to_arrow_reader(batch_rows)
 
     def is_expression(self, text: str) -> bool:
         """Say whether ``text`` is one SQL expression and nothing more."""
@@ -107,10 +100,26 @@ class Engine:
         return len(statements) == 1
 
 
-def failure(what: str, error: duckdb.Error) -> DataError:
-    """Turn an engine failure into one line for the user."""
-    reason = str(error).split("\n", 1)[0].split("Error: ", 1)[-1].strip()
-    return DataError(f"{what}: {reason}")
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    """Say in one line what was being done and why DuckDB failed; a stream fails with an OSError of Arrow's."""
+    try:
+        with _interruptible():
+            yield
+    except (duckdb.Error, OSError) as error:
+        reason = str(error).split("\n", 1)[0].split("Error: ", 1)[-1].strip()
+        raise DataError(f"{what}: {reason}") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be what it is: DuckDB takes the signal, and raises a RuntimeError for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from None
 
 
 def quoted(name: str) -> str:

@@ -45,9 +45,14 @@ def run(spec: PrepareSpec, root: Path, out: Path, *, overwrite: bool = False, pr
     if current := existing(out, digest, overwrite=overwrite):
         progress.phase(f"{out} is up to date")
         return current
-    with _partial(out) as partial:
-        card = _build(spec, root, sources, digest, partial, progress)
-        (partial / CARD_NAME).write_bytes(card.to_json())
+    try:
+        with _partial(out) as partial:
+            card = _build(spec, root, sources, digest, partial, progress)
+            (partial / CARD_NAME).write_bytes(card.to_json())
+    except OSError as error:
+        raise DataError(
+            f"{out}: cannot write the dataset: {error.strerror}; check the folder and its free space"
+        ) from None
     return card
 
 
