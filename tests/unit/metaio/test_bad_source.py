@@ -300,7 +300,9 @@ def test_an_engine_that_fails_in_the_middle_of_a_stream_says_what_it_was_doing(t
 
 def test_an_interrupted_query_is_an_interrupt(tmp_path: Path) -> None:
     engine = Engine(tmp_path / "work")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background job
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         engine.rows("test", "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b")
+    signal.signal(signal.SIGINT, before)
     engine.close()
