@@ -180,6 +180,15 @@ def test_a_broken_class_is_refused_with_the_reason(type_name: str, message: str)
     assert error.value.exit_code == ExitCode.MODEL
 
 
+def test_args_of_a_built_in_model_are_refused() -> None:
+    with pytest.raises(ModelError) as error:
+        build_model(ModelSpec(args={"width": 3}), INPUTS, seed=0)
+    assert str(error.value) == (
+        "spec.model.args: DLRM takes none, received width; "
+        "use spec.model.bottom and spec.model.top, or a class of your own"
+    )
+
+
 def test_rejected_args_show_the_call_and_the_signature() -> None:
     with pytest.raises(ModelError) as error:
         build("user_models:TakesWidth", with_=8)

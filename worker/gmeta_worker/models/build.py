@@ -26,6 +26,11 @@ def build_model(spec: ModelSpec, inputs: ModelInputs, seed: int) -> nn.Module:
     Raises:
         ModelError: the class cannot be imported or built, or it breaks the model contract.
     """
+    if spec.type in BUILT_IN and spec.args:
+        raise ModelError(
+            f"spec.model.args: {spec.type} takes none, received {', '.join(sorted(spec.args))}; "
+            "use spec.model.bottom and spec.model.top, or a class of your own"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BUILT_IN[spec.type](spec, inputs) if spec.type in BUILT_IN else _build_custom(spec, inputs)
