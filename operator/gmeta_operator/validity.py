@@ -1,12 +1,14 @@
 """The `Invalid` condition: a custom resource is checked again, since older API servers evaluate no CEL rules."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gmeta_api.errors import ManifestError, Problem
 from gmeta_api.load import parse_job
+from gmeta_api.objects import overlay_problems
 from gmeta_api.status import Condition
+from gmeta_operator.timestamps import to_text
 
 CONDITION_TYPE = "Invalid"
 MAX_MESSAGE = 4096
@@ -31,7 +33,7 @@ def validity_condition(
         type=CONDITION_TYPE,
         status=status,
         observed_generation=generation,
-        last_transition_time=previous.last_transition_time if previous and unchanged else _timestamp(now),
+        last_transition_time=previous.last_transition_time if previous and unchanged else to_text(now),
         reason="SpecInvalid" if problems else "SpecValid",
         message=_message(problems) if problems else "the spec is valid",
     )
@@ -39,10 +41,10 @@ def validity_condition(
 
 def _problems(manifest: Mapping[str, Any]) -> Sequence[Problem]:
     try:
-        parse_job(manifest)
+        job = parse_job(manifest)
     except ManifestError as error:
         return error.problems
-    return ()
+    return tuple(overlay_problems(job.spec.workers.pod_template))
 
 
 def _message(problems: Sequence[Problem]) -> str:
@@ -54,7 +56,3 @@ def _message(problems: Sequence[Problem]) -> str:
             return "\n".join([*lines, more])
         lines.append(str(problem))
     return "\n".join(lines)
-
-
-def _timestamp(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
