@@ -17,7 +17,6 @@ Objects = list[dict[str, Any]]
 CASES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "everything": {
-        "replicas": 2,
         "imagePullSecrets": [{"name": "registry"}],
         "image": {"repository": "registry.example/team/gmeta-operator", "digest": "sha256:" + "a" * 64},
         "workerImage": {"repository": "registry.example/team/gmeta-worker", "tag": "1.0", "pullPolicy": "Always"},
@@ -32,7 +31,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         ],
         "priorityClassName": "system-cluster-critical",
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
-        "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
+        "podDisruptionBudget": {"enabled": True},
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "dashboard": {"enabled": True, "namespace": "monitoring", "annotations": {"grafana_folder": "Training"}},
     },

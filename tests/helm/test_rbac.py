@@ -64,21 +64,6 @@ def test_no_role_reads_secrets_executes_or_takes_all(helm: Helm, case: str) -> N
             assert not verbs & {"escalate", "bind", "impersonate"}
 
 
-@pytest.mark.parametrize("values", [{}, CASES["namespaces"]], ids=["cluster-wide", "namespaces"])
-def test_the_lease_is_the_operators_own(helm: Helm, values: dict[str, Any]) -> None:
-    (role,) = named(helm.objects(values), "Role", "gmeta-lease")
-    assert role["metadata"]["namespace"] == "gmeta-system"
-    assert role["rules"] == [
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-        {
-            "apiGroups": ["coordination.k8s.io"],
-            "resources": ["leases"],
-            "resourceNames": ["gmeta"],
-            "verbs": ["get", "update", "patch"],
-        },
-    ]
-
-
 def test_users_rights_are_aggregated(helm: Helm) -> None:
     objects = helm.objects({})
     (viewer,) = named(objects, "ClusterRole", "gmeta-viewer")

@@ -64,8 +64,6 @@ def test_what_a_default_release_holds(helm: Helm) -> None:
         "CustomResourceDefinition/metatrainingjobs.gmeta.dev",
         "Deployment/gmeta",
         "Pod/gmeta-test",
-        "Role/gmeta-lease",
-        "RoleBinding/gmeta-lease",
         "Service/gmeta",
         "ServiceAccount/gmeta",
     ]
@@ -121,18 +119,15 @@ def test_the_operator_is_told_its_settings(helm: Helm) -> None:
     assert found == {
         "GMETA_NAMESPACES": "",
         "GMETA_OPERATOR_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
-        "GMETA_LEASE": "gmeta",
         "GMETA_WORKER_IMAGE": "gmeta-worker:0.1.0",
-        "GMETA_WORKER_PULL_POLICY": "IfNotPresent",
-        "GMETA_HTTP_PORT": "8080",
-        "GMETA_LOG_LEVEL": "info",
+        "GMETA_WORKER_IMAGE_PULL_POLICY": "IfNotPresent",
+        "GMETA_PROBE_PORT": "8080",
     }
 
 
 def test_values_reach_the_operator(helm: Helm) -> None:
     values = {
         "namespaces": ["a", "b"],
-        "logLevel": "debug",
         "http": {"port": 9000},
         "workerImage": {"digest": "sha256:" + "b" * 64, "tag": "ignored"},
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
@@ -140,12 +135,11 @@ def test_values_reach_the_operator(helm: Helm) -> None:
     operator = container(values, helm)
     found = {item["name"]: item.get("value") for item in operator["env"]}
     assert found["GMETA_NAMESPACES"] == "a,b"
-    assert found["GMETA_LOG_LEVEL"] == "debug"
-    assert found["GMETA_HTTP_PORT"] == "9000"
+    assert found["GMETA_PROBE_PORT"] == "9000"
     assert found["GMETA_WORKER_IMAGE"] == "gmeta-worker@sha256:" + "b" * 64
     assert found["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert operator["ports"] == [{"name": "http", "containerPort": 9000}]
-    assert operator["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
+    assert operator["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert operator["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
 
 
@@ -167,7 +161,7 @@ def test_pod_monitors_select_job_pods_in_the_watched_namespaces(helm: Helm) -> N
     named = of_kind(helm.objects(CASES["namespaces"]), "PodMonitor")[1]["spec"]
     assert everywhere["namespaceSelector"] == {"any": True}
     assert named["namespaceSelector"] == {"matchNames": ["team-a", "team-b"]}
-    assert named["selector"] == {"matchExpressions": [{"key": "gmeta.dev/job-name", "operator": "Exists"}]}
+    assert named["selector"] == {"matchExpressions": [{"key": "gmeta.dev/job", "operator": "Exists"}]}
     assert all(endpoint["honorLabels"] for endpoint in named["podMetricsEndpoints"])
 
 
