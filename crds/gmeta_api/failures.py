@@ -51,6 +51,7 @@ BY_EXIT_CODE: dict[int, FailureClass] = {
 
 BY_REASON: dict[str, FailureClass] = {
     "OOMKilled": OUT_OF_MEMORY,
+    **dict.fromkeys(("ContainerCannotRun", "StartError"), FailureClass("CannotStart", "Restart")),
     **dict.fromkeys(
         ("Evicted", "NodeAffinity", "NodeLost", "NodeShutdown", "Preempting", "Terminated"), INFRASTRUCTURE
     ),

@@ -17,6 +17,10 @@ LOST_AFTER = timedelta(seconds=10)
 """How long after its grace period a pod that is being deleted and does not end is taken for lost with its node."""
 
 
+BEGINNING = ("ContainerCreating", "PodInitializing")
+"""What every pod waits for at its start; it says nothing."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """Why a pod does not run yet."""
@@ -126,7 +130,7 @@ def _own_reason(ended: Mapping[str, Any]) -> str | None:
 
 def _waiting(status: Mapping[str, Any], container: Mapping[str, Any]) -> Waiting | None:
     waiting = container.get("state", {}).get("waiting")
-    if waiting:
+    if waiting and waiting.get("reason") not in BEGINNING:
         return Waiting(waiting.get("reason", "Waiting"), waiting.get("message", ""))
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

@@ -12,8 +12,8 @@ from gmeta_operator.settings import Settings
 from gmeta_operator.store import Store, pod_key
 from gmeta_operator.work_queue import WorkQueue
 
-SERVER_SECONDS = 300.0
-CLIENT_SECONDS = 310.0
+SERVER_SECONDS = 300
+CLIENT_SECONDS = 310
 
 
 def watch(store: Store, queue: WorkQueue) -> kopf.OperatorRegistry:
