@@ -6,17 +6,16 @@ import pytest
 from charts import CASES, Helm, Objects, of_kind
 
 READ = {"get", "list", "watch"}
-CHILDREN = READ | {"create", "patch", "delete"}
+APPLY = {"get", "create", "patch"}
 OPERATOR = {
-    ("gmeta.dev", "metatrainingjobs"): READ | {"patch"},
+    ("gmeta.dev", "metatrainingjobs"): READ,
     ("gmeta.dev", "metatrainingjobs/status"): {"get", "patch"},
     ("gmeta.dev", "metatrainingjobs/finalizers"): {"update"},
-    ("", "pods"): CHILDREN,
-    ("", "services"): CHILDREN,
-    ("", "configmaps"): CHILDREN,
-    ("networking.k8s.io", "networkpolicies"): CHILDREN,
-    ("", "events"): {"create", "patch"},
-    ("events.k8s.io", "events"): {"create", "patch"},
+    ("", "pods"): READ | {"create", "delete"},
+    ("", "services"): APPLY,
+    ("", "configmaps"): APPLY,
+    ("networking.k8s.io", "networkpolicies"): APPLY,
+    ("", "events"): {"create"},
 }
 
 
@@ -38,7 +37,7 @@ def test_cluster_wide_rights(helm: Helm) -> None:
     objects = helm.objects({})
     (role,) = named(objects, "ClusterRole", "gmeta")
     (binding,) = of_kind(objects, "ClusterRoleBinding")
-    assert rights(role) == OPERATOR
+    assert rights(role) == OPERATOR | {("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"}}
     assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "gmeta"}
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gmeta", "namespace": "gmeta-system"}]
 
@@ -76,7 +75,7 @@ def test_users_rights_are_aggregated(helm: Helm) -> None:
     }
     assert set().union(*rights(viewer).values()) == READ
     assert rights(editor) == {
-        ("gmeta.dev", "metatrainingjobs"): CHILDREN | {"update", "deletecollection"},
+        ("gmeta.dev", "metatrainingjobs"): READ | {"create", "update", "patch", "delete", "deletecollection"},
         ("gmeta.dev", "metatrainingjobs/scale"): {"get", "update", "patch"},
         ("gmeta.dev", "metatrainingjobs/status"): {"get"},
     }

@@ -32,11 +32,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* What the operator may do in the namespaces whose jobs it runs: no secrets, no exec, nothing of the cluster. */}}
+{{/* What the operator may do in the namespaces whose jobs it runs: no secrets, no exec. */}}
 {{- define "gmeta.jobRules" -}}
 - apiGroups: [gmeta.dev]
   resources: [metatrainingjobs]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
 - apiGroups: [gmeta.dev]
   resources: [metatrainingjobs/status]
   verbs: [get, patch]
@@ -45,14 +45,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, delete]
 - apiGroups: [""]
   resources: [services, configmaps]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, create, patch]  # server-side apply; the garbage collector deletes them with their job
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: ["", events.k8s.io]
+  verbs: [get, create, patch]
+- apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}
