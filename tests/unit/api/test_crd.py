@@ -75,6 +75,13 @@ def test_every_value_is_bounded() -> None:
         assert "enum" in schema or needed <= set(schema), path
 
 
+def test_every_numeric_bound_fits_64_bits() -> None:
+    """The API server compares a whole number with its bounds as integers; a larger bound overflows and refuses it."""
+    bounds = [(path, node[key]) for path, node in USER_NODES for key in ("minimum", "maximum") if key in node]
+    assert bounds
+    assert [(path, bound) for path, bound in bounds if abs(bound) > 2**53] == []
+
+
 def test_lists_with_keys_have_the_key() -> None:
     keyed = [(path, schema) for path, schema in USER_NODES if schema.get("x-kubernetes-list-type") == "map"]
     assert len(keyed) >= 8
