@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gmeta_api.load import parse_job
 from gmeta_api.objects import Incarnation, Object, cluster_plan, pod, shared_objects
 from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
@@ -19,7 +18,7 @@ from gmeta_operator.pods import PodFacts
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
-from gmeta_operator.validity import validity_condition
+from gmeta_operator.validity import checked, validity_condition
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
     if condition_status(before, "Succeeded") in ("True", "False"):
         return _after_the_end(observed)
-    if invalid.status == "True":
+    job, _ = checked(observed.job)
+    if job is None:
         return _invalid(observed, invalid, now)
-    job = parse_job(observed.job)
     suspend = job.spec.run_policy.suspend
     view = View(job, observed.pods, read_history(before, observed.pods, suspend=suspend), now)
     decision = decide(view)

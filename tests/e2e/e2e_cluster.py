@@ -30,7 +30,7 @@ class Cluster:
         self.kubectl("apply", "--validate=false", "-f", str(CRD))
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        command = [self.script, "exec", "kubectl", *arguments]
+        command = [str(self.script), "exec", "kubectl", *arguments]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
@@ -55,7 +55,7 @@ class Operator:
     def start(self) -> None:
         settings = {"GMETA_WORKER_IMAGE": self.image, "GMETA_WORKER_IMAGE_PULL_POLICY": "Never"}
         environment = {**os.environ, **settings, "OMP_NUM_THREADS": "1"}
-        command = [self.cluster.script, "exec", sys.executable, "-m", "gmeta_operator"]
+        command = [str(self.cluster.script), "exec", sys.executable, "-m", "gmeta_operator"]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=output, stderr=output, start_new_session=True

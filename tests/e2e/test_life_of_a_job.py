@@ -8,7 +8,7 @@ from e2e_cluster import Jobs, Operator, kill_container
 
 pytestmark = pytest.mark.timeout(240)
 
-LONG = {"epochs": 40}
+LONG = {"epochs": 20}
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
