@@ -71,7 +71,10 @@ def _dataset_ready(view: View, trouble: str | None) -> Aspect:
         return Aspect("DatasetReady", "True", "NoPreparation", "the manifest has no data.prepare")
     if view.history.prepared:
         return Aspect("DatasetReady", "True", "Prepared", "the dataset has been made")
-    return _of_pods("DatasetReady", view, [PREPARE], trouble)
+    found = _of_pods("DatasetReady", view, [PREPARE], trouble)
+    if found.status == "True":
+        return Aspect("DatasetReady", "False", "Preparing", "the dataset is being made")
+    return found
 
 
 def _coordinator_ready(view: View, trouble: str | None) -> Aspect:

@@ -230,10 +230,29 @@ def test_the_dataset_is_made_first() -> None:
         status = await process.sync()
         assert (server.made, status["state"]) == (["movies-prepare-0"], "Preparing")
         assert conditions(status)["DatasetReady"] == ("False", "Missing")
+        server.start("movies-prepare-0")
+        status = await process.sync(1)
+        assert conditions(status)["DatasetReady"] == ("False", "Preparing")
+        assert (await process.sync(1))["state"] == "Preparing"
+        assert len(server.made) == 1
         server.end("movies-prepare-0", 0, process.now)
         status = await process.sync(1)
         assert server.made[1:] == ["movies-coordinator-0", "movies-w0-0"]
         assert conditions(status)["DatasetReady"] == ("True", "Prepared")
+
+    story(tell, data={"volume": "all", "path": "set", "prepare": PREPARE})
+
+
+def test_bad_data_found_by_the_preparation_ends_the_job() -> None:
+    async def tell(server: Server, process: Process) -> None:
+        await process.sync()
+        server.start("movies-prepare-0")
+        await process.sync(1)
+        server.end("movies-prepare-0", 65, process.now, "gmeta: ratings.csv: no column 'rating'")
+        status = await process.sync(1)
+        assert (status["state"], status["reason"]) == ("Failed", "BadData")
+        assert conditions(status)["DatasetReady"] == ("False", "Failed")
+        assert server.made == ["movies-prepare-0"]
 
     story(tell, data={"volume": "all", "path": "set", "prepare": PREPARE})
 
