@@ -156,17 +156,16 @@ class Process:
         self.store.put_job(copy.deepcopy(self.server.job))
         for pod in self.server.live.values():
             self.store.put_pod(copy.deepcopy(pod))
-        known = self.store.pods(KEY, "u-1")
-        for pod in known:
-            if pod["metadata"]["name"] not in self.server.live:
-                self.store.drop_pod(pod)
+        for known in self.store.pods(KEY, "u-1"):
+            if known["metadata"]["name"] not in self.server.live:
+                self.store.drop_pod(known)
 
-    async def sync(self, seconds: float = 0) -> Mapping[str, Any]:
+    async def sync(self, seconds: float = 0) -> dict[str, Any]:
         """Hear everything, then one pass; the status after it."""
         self.now += timedelta(seconds=seconds)
         self.hear()
         await self.controller.sync(KEY)
-        status: Mapping[str, Any] = self.server.job.get("status", {})
+        status: dict[str, Any] = self.server.job.get("status", {})
         return status
 
     async def _ask(self, address: str) -> Report | None:

@@ -71,8 +71,8 @@ def newest(server: Server, slot: str) -> str | None:
 
 def strike(server: Server, operator: Disturbed, fault: tuple[str, int] | None) -> None:
     """The kubelet: what was made runs; then a process ends."""
-    for _, name in server.running():
-        server.start(name)
+    for _, running in server.running():
+        server.start(running)
     if fault is not None and (name := newest(server, fault[0])) is not None:
         server.end(name, fault[1], operator.process.now)
 

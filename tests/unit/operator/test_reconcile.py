@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ def report(**parts: Any) -> str:
     )
 
 
-def story(tell: Callable[[Server, Process], Awaitable[None]], **groups: Any) -> Server:
+def story(tell: Callable[[Server, Process], Coroutine[Any, Any, None]], **groups: Any) -> Server:
     """Run a story about a job on a fresh server."""
     server = Server(manifest(**groups))
     asyncio.run(tell(server, Process(server)))
