@@ -6,6 +6,7 @@ other has one that works undisturbed. When the history ends, both must have the 
 
 import asyncio
 import copy
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -41,6 +42,7 @@ class Disturbed:
     async def sync(self, *, deaf: bool) -> None:
         """One pass; without hearing anything first if it is deaf."""
         writes = self.server.status_writes
+        self.process.now += timedelta(seconds=400)
         try:
             if not deaf:
                 self.process.hear()
@@ -86,7 +88,8 @@ async def live(history: list[tuple[tuple[str, int] | None, str, int]], *, distur
     operator = Disturbed(server)
     for fault, how, moment in history:
         operator.disturb(how if disturbed else "none", moment)
-        await operator.sync(deaf=disturbed and how == "deaf")
+        for _ in range(3):
+            await operator.sync(deaf=disturbed and how == "deaf")
         await operator.settle()
         strike(server, operator, fault)
     await operator.settle()
