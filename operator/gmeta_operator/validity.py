@@ -1,14 +1,22 @@
 """The `Invalid` condition: a custom resource is checked again, since older API servers evaluate no CEL rules."""
 
+import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from gmeta_api.errors import ManifestError, Problem
-from gmeta_api.load import parse_job
+from gmeta_api.load import SERVER_METADATA, parse_job
+from gmeta_api.objects import overlay_problems
+from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import Condition
+from gmeta_operator.timestamps import to_text
 
 CONDITION_TYPE = "Invalid"
+REMEMBERED = 1024
+"""Jobs whose check is remembered: it costs milliseconds, and a pass over a job happens every few seconds."""
+
 MAX_MESSAGE = 4096
 """Longest message; the status is part of every watch event of the object."""
 
@@ -24,25 +32,34 @@ def validity_condition(
         now: current time, with a zone.
         previous: the condition in the object's status, if any; its transition time stays while the status does.
     """
-    problems = _problems(manifest)
+    _, problems = checked(manifest)
     status = "True" if problems else "False"
     unchanged = previous is not None and previous.status == status
     return Condition(
         type=CONDITION_TYPE,
         status=status,
         observed_generation=generation,
-        last_transition_time=previous.last_transition_time if previous and unchanged else _timestamp(now),
+        last_transition_time=previous.last_transition_time if previous and unchanged else to_text(now),
         reason="SpecInvalid" if problems else "SpecValid",
         message=_message(problems) if problems else "the spec is valid",
     )
 
 
-def _problems(manifest: Mapping[str, Any]) -> Sequence[Problem]:
+def checked(manifest: Mapping[str, Any]) -> tuple[MetaTrainingJob | None, tuple[Problem, ...]]:
+    """The job of a custom resource, or everything that is wrong with it; checked once for each version of its spec."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name not in SERVER_METADATA}
+    resource = {name: value for name, value in manifest.items() if name != "status"} | {"metadata": metadata}
+    return _checked(json.dumps(resource, sort_keys=True))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _checked(manifest: str) -> tuple[MetaTrainingJob | None, tuple[Problem, ...]]:
     try:
-        parse_job(manifest)
+        job = parse_job(json.loads(manifest))
     except ManifestError as error:
-        return error.problems
-    return ()
+        return None, error.problems
+    problems = tuple(overlay_problems(job.spec.workers.pod_template))
+    return (None, problems) if problems else (job, ())
 
 
 def _message(problems: Sequence[Problem]) -> str:
@@ -54,7 +71,3 @@ def _message(problems: Sequence[Problem]) -> str:
             return "\n".join([*lines, more])
         lines.append(str(problem))
     return "\n".join(lines)
-
-
-def _timestamp(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -29,7 +29,9 @@ def coordinator(runtime: Runtime) -> int:
     address = urlsplit(runtime.coordinator)
     assert address.hostname is not None
     assert address.port is not None
-    return run_coordinator(runtime.document, address.hostname, address.port, runtime.run_folder, write_report)
+    return run_coordinator(
+        runtime.document, address.hostname, address.port, runtime.run_folder, write_report, runtime.last_words
+    )
 
 
 def worker(runtime: Runtime) -> int:

@@ -21,6 +21,7 @@ class Runtime:
         coordinator: address of the coordinator, `http://host:port`.
         metrics_port: where a worker serves its Prometheus metrics.
         worker_index: index of this worker among the job's workers.
+        last_words: file in which the coordinator leaves how the job ended; None where nobody reads it.
     """
 
     document: JobDocument
@@ -28,6 +29,7 @@ class Runtime:
     coordinator: str
     metrics_port: int
     worker_index: int
+    last_words: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Runtime":
@@ -52,6 +54,7 @@ class Runtime:
             coordinator=environment.get("GMETA_COORDINATOR", ""),
             metrics_port=int(environment.get("GMETA_METRICS_PORT", "0")),
             worker_index=int(environment.get("GMETA_WORKER_INDEX", "0")),
+            last_words=Path(environment["GMETA_LAST_WORDS"]) if "GMETA_LAST_WORDS" in environment else None,
         )
 
     @property

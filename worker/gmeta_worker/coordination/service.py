@@ -13,6 +13,7 @@ from gmeta_api.errors import CoordinationError, GMetaError
 from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.coordination.job import Job, open_job
+from gmeta_worker.coordination.last_words import to_last_words
 from gmeta_worker.coordination.server import Server
 
 DRAIN_SECONDS = 20.0
@@ -23,7 +24,12 @@ log = logging.getLogger(__name__)
 
 
 def run_coordinator(
-    document: JobDocument, host: str, port: int, run_folder: Path, write_report: ReportWriter
+    document: JobDocument,
+    host: str,
+    port: int,
+    run_folder: Path,
+    write_report: ReportWriter,
+    last_words: Path | None = None,
 ) -> ExitCode:
     """Serve until the attempt has ended, then write the report.
 
@@ -36,6 +42,7 @@ def run_coordinator(
         port: port to listen on.
         run_folder: the job's folder on the checkpoint volume.
         write_report: writes the report from (run folder, document, events); called once, while status is still served.
+        last_words: file for how the attempt ended, which its pod's status then shows.
 
     Returns:
         The exit code that the end of the attempt was told with; INTERRUPTED if a signal came first.
@@ -47,6 +54,8 @@ def run_coordinator(
     with open_job(document, run_folder) as job:
         asyncio.run(_serve(job, host, port, lambda: write_report(run_folder, document, job.events)))
         finished = job.state.finished
+        if finished and last_words:
+            last_words.write_text(to_last_words(job.status()))
         return _exit_code(finished.exit_code) if finished else ExitCode.INTERRUPTED
 
 

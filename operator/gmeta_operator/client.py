@@ -1,0 +1,142 @@
+"""The operator's own requests to the API server: server-side apply, create, delete, list."""
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import kopf
+
+from gmeta_api.crd import PLURAL
+from gmeta_api.objects import Object
+from gmeta_api.spec import KIND
+
+FIELD_MANAGER = "gmeta-operator"
+TIMEOUT = aiohttp.ClientTimeout(total=30.0)
+RESOURCES = {
+    "ConfigMap": "configmaps",
+    "Event": "events",
+    "NetworkPolicy": "networkpolicies",
+    "Pod": "pods",
+    "Service": "services",
+    KIND: PLURAL,
+}
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+
+Login = Callable[[], kopf.ConnectionInfo]
+
+
+class ApiError(Exception):
+    """The API server has refused a request, or cannot be reached (status 0)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Api:
+    """A client of the API server. Every write is made under one field manager, and making it twice is making it once.
+
+    Args:
+        login: gives address and credentials; asked again when they are refused, since tokens expire.
+    """
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._session: aiohttp.ClientSession | None = None
+        self._connection = login()
+        self._tls: ssl.SSLContext = self._connection.as_ssl_context()
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def apply(self, thing: Object) -> Object:
+        """Server-side apply of an object; fields of other managers stay."""
+        return await self._request("PATCH", _path(thing, named=True), thing, {"force": "true"}, APPLY)
+
+    async def apply_status(self, job: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
+        """Server-side apply of a whole status; refused if the job is another one of the same name."""
+        metadata = {name: job["metadata"][name] for name in ("name", "namespace", "uid")}
+        thing = {"apiVersion": job["apiVersion"], "kind": job["kind"], "metadata": metadata, "status": dict(status)}
+        return await self._request("PATCH", f"{_path(thing, named=True)}/status", thing, {"force": "true"}, APPLY)
+
+    async def create(self, thing: Object) -> Object:
+        """Create an object; refused with 409 if there is one of its name."""
+        return await self._request("POST", _path(thing), thing)
+
+    async def delete_pod(self, namespace: str, name: str) -> None:
+        """Ask a pod to end and go; one that is gone already is as good."""
+        thing = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
+        try:
+            await self._request("DELETE", _path(thing, named=True))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    async def pods(self, namespace: str, selector: str) -> list[Object]:
+        """The pods that a label selector selects."""
+        thing = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace}}
+        found = await self._request("GET", _path(thing), params={"labelSelector": selector})
+        return [{"apiVersion": "v1", "kind": "Pod", **item} for item in found["items"]]
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        params: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        manager = {} if method in ("GET", "DELETE") else {"fieldManager": FIELD_MANAGER}
+        query = {**manager, **(params or {})}
+        try:
+            return await self._send(method, path, body, query, content_type)
+        except ApiError as error:
+            if error.status != 401:
+                raise
+        self._connection = self._login()
+        self._tls = self._connection.as_ssl_context()
+        return await self._send(method, path, body, query, content_type)
+
+    async def _send(
+        self, method: str, path: str, body: Object | None, query: Mapping[str, str], content_type: str
+    ) -> Object:
+        assert self._session is not None, "the client is used in its `async with` block"
+        headers = {**self._connection.as_http_headers(), "Content-Type": content_type}
+        url = self._connection.server.rstrip("/") + path
+        data = None if body is None else json.dumps(body)
+        try:
+            async with self._session.request(
+                method, url, data=data, params=query, headers=headers, ssl=self._tls
+            ) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
+        if not response.ok:
+            raise ApiError(response.status, f"{method} {path}: {_message(text)}")
+        answer: Object = json.loads(text)
+        return answer
+
+
+def _path(thing: Mapping[str, Any], *, named: bool = False) -> str:
+    version, metadata = thing["apiVersion"], thing["metadata"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    path = f"{root}/namespaces/{metadata['namespace']}/{RESOURCES[thing['kind']]}"
+    return f"{path}/{metadata['name']}" if named else path
+
+
+def _message(text: str) -> str:
+    """What a refusal says."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:500]

@@ -1,0 +1,138 @@
+"""What the operator reads from a pod."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gmeta_api.objects import ATTEMPT_LABEL, COUNTED_ANNOTATION, INDEX_LABEL, ROLE_LABEL, UNCOUNTED_ANNOTATION
+from gmeta_api.status import RestartCounts
+from gmeta_operator.report import Report, read_report
+from gmeta_operator.timestamps import from_text
+
+Slot = tuple[str, int]
+"""Role and index: the place in a job that one pod after another fills."""
+
+LOST_AFTER = timedelta(seconds=10)
+"""How long after its grace period a pod that is being deleted and does not end is taken for lost with its node."""
+
+
+BEGINNING = ("ContainerCreating", "PodInitializing")
+"""What every pod waits for at its start; it says nothing."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a pod does not run yet."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """A pod of a job.
+
+    Attributes:
+        name: its name.
+        slot: its role and index.
+        attempt: the attempt that it belongs to.
+        restarts: restarts of the job until this pod, itself included.
+        phase: Kubernetes' phase.
+        ready: whether its container is ready.
+        node: where it is, if anywhere.
+        address: its IP, if it has one.
+        leaves_by: end of its grace period, if it is being deleted.
+        exit_code: of its container, once that has ended.
+        reason: Kubernetes' reason for its end.
+        message: last words of its container, or what Kubernetes says about its end.
+        ended_at: when its container ended.
+        waiting: why it does not run yet.
+    """
+
+    name: str
+    slot: Slot
+    attempt: int
+    restarts: RestartCounts
+    phase: str = "Pending"
+    ready: bool = False
+    node: str | None = None
+    address: str | None = None
+    leaves_by: datetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    ended_at: datetime | None = None
+    waiting: Waiting | None = None
+
+    @property
+    def role(self) -> str:
+        """The role of its process."""
+        return self.slot[0]
+
+    @property
+    def number(self) -> int:
+        """The number in its name; of two pods of a slot the later one has the higher number."""
+        return self.restarts.counted + self.restarts.uncounted
+
+    @property
+    def ended(self) -> bool:
+        """Whether its container has ended for good."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def last_report(self) -> Report | None:
+        """What a coordinator has left as its last words."""
+        return read_report(self.message) if self.role == "coordinator" and self.ended else None
+
+    def lost(self, now: datetime) -> bool:
+        """Whether it is being deleted and cannot say that it has ended: its node is gone."""
+        if self.ended or self.leaves_by is None:
+            return False
+        return self.reason == "NodeLost" or now >= self.leaves_by + LOST_AFTER
+
+    def alive(self, now: datetime) -> bool:
+        """Whether its process may be running."""
+        return not self.ended and not self.lost(now)
+
+
+def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
+    """Read a pod that the operator has made."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    labels, annotations = metadata["labels"], metadata.get("annotations", {})
+    container: Mapping[str, Any] = next(iter(status.get("containerStatuses", ())), {})
+    ended = container.get("state", {}).get("terminated", {})
+    return PodFacts(
+        name=metadata["name"],
+        slot=(labels[ROLE_LABEL], int(labels[INDEX_LABEL])),
+        attempt=int(labels[ATTEMPT_LABEL]),
+        restarts=RestartCounts(
+            counted=int(annotations.get(COUNTED_ANNOTATION, 0)), uncounted=int(annotations.get(UNCOUNTED_ANNOTATION, 0))
+        ),
+        phase=status.get("phase", "Pending"),
+        ready=bool(container.get("ready")),
+        node=pod.get("spec", {}).get("nodeName"),
+        address=status.get("podIP"),
+        leaves_by=from_text(metadata.get("deletionTimestamp")),
+        exit_code=ended.get("exitCode"),
+        reason=status.get("reason") or _own_reason(ended),
+        message=ended.get("message") or status.get("message"),
+        ended_at=from_text(ended.get("finishedAt")),
+        waiting=_waiting(status, container),
+    )
+
+
+def _own_reason(ended: Mapping[str, Any]) -> str | None:
+    """The container's reason, where it says more than that there is an exit code."""
+    reason: str | None = ended.get("reason")
+    return None if reason in ("Error", "Completed") else reason
+
+
+def _waiting(status: Mapping[str, Any], container: Mapping[str, Any]) -> Waiting | None:
+    waiting = container.get("state", {}).get("waiting")
+    if waiting and waiting.get("reason") not in BEGINNING:
+        return Waiting(waiting.get("reason", "Waiting"), waiting.get("message", ""))
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return Waiting(condition.get("reason", "Unschedulable"), condition.get("message", ""))
+    return None

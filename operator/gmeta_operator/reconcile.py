@@ -1,0 +1,177 @@
+"""The pure core: from what is observed of a job to what is written. No clock, no client."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from gmeta_api.objects import Incarnation, Object, cluster_plan, pod, shared_objects
+from gmeta_api.plan import Plan as ProcessPlan
+from gmeta_api.plan import Process
+from gmeta_api.spec import MetaTrainingJob
+from gmeta_api.status import Condition
+from gmeta_operator.conditions import Aspect, to_conditions, unknown_aspects
+from gmeta_operator.decide import Decision, Start, View, decide
+from gmeta_operator.history import condition_status, read_history
+from gmeta_operator.pods import PodFacts
+from gmeta_operator.report import Report
+from gmeta_operator.settings import Settings
+from gmeta_operator.status import active_status
+from gmeta_operator.validity import checked, validity_condition
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is known of a job.
+
+    Attributes:
+        job: the custom resource as the API server has it.
+        pods: its pods.
+        report: the newest status document of its coordinator.
+        trouble: why the last creation of a child failed.
+    """
+
+    job: Mapping[str, Any]
+    pods: tuple[PodFacts, ...] = ()
+    report: Report | None = None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is written for a job, in this order.
+
+    Attributes:
+        applies: shared objects to be applied before pods are made.
+        creates: pods to be made.
+        deletes: names of pods to be deleted.
+        events: Kubernetes events to be recorded.
+        status: the whole status; None where it is as it should be.
+        wake: when to look again if nothing happens until then.
+    """
+
+    applies: tuple[Object, ...] = ()
+    creates: tuple[Object, ...] = ()
+    deletes: tuple[str, ...] = ()
+    events: tuple[Object, ...] = ()
+    status: dict[str, Any] | None = None
+    wake: datetime | None = None
+
+
+def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
+    """What brings the job nearer to what its manifest says."""
+    before = observed.job.get("status", {})
+    generation = observed.job["metadata"].get("generation", 0)
+    invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
+    if condition_status(before, "Succeeded") in ("True", "False"):
+        return _after_the_end(observed)
+    job, _ = checked(observed.job)
+    if job is None:
+        return _invalid(observed, invalid, now)
+    suspend = job.spec.run_policy.suspend
+    view = View(job, observed.pods, read_history(before, observed.pods, suspend=suspend), now)
+    decision = decide(view)
+    made = decision if observed.trouble is None else replace(decision, start=())
+    status = active_status(view, made, observed.job, observed.report, observed.trouble, invalid)
+    stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
+    plan = Plan(
+        deletes=stop,
+        events=tuple(_events(observed.job, before, status, now)),
+        status=None if status == before else status,
+        wake=decision.wake,
+    )
+    return _with_pods(plan, job, decision, settings)
+
+
+def _with_pods(plan: Plan, job: MetaTrainingJob, decision: Decision, settings: Settings) -> Plan:
+    if not decision.start or decision.end is not None:
+        return plan
+    processes = cluster_plan(job, decision.start[0].attempt)
+    creates = tuple(_pod(job, processes, start, settings) for start in decision.start)
+    return replace(plan, applies=shared_objects(job, processes, settings.own_namespace), creates=creates)
+
+
+def _pod(job: MetaTrainingJob, processes: ProcessPlan, start: Start, settings: Settings) -> Object:
+    process = next(each for each in processes.processes if _slot(each) == start.slot)
+    return pod(job, process, Incarnation(start.attempt, start.restarts), settings.pods)
+
+
+def _slot(process: Process) -> tuple[str, int]:
+    return process.role, process.index
+
+
+def _previous_validity(before: Mapping[str, Any]) -> Condition | None:
+    found = (each for each in before.get("conditions", ()) if each["type"] == "Invalid")
+    return next((Condition.model_validate(each) for each in found), None)
+
+
+def _invalid(observed: Observed, invalid: Condition, now: datetime) -> Plan:
+    """An invalid spec changes nothing but the status: what runs goes on as it was begun."""
+    before = observed.job.get("status", {})
+    generation = observed.job["metadata"].get("generation", 0)
+    written = [Aspect(each["type"], each["status"], each["reason"], each["message"]) for each in _others(before)]
+    conditions = to_conditions(tuple(written) or unknown_aspects(), before, generation, now)
+    own = invalid.model_dump(by_alias=True, exclude_none=True)
+    changes = {"conditions": [own, *conditions], "observedGeneration": generation, "reason": invalid.reason}
+    status = {"state": "Pending", **before, **changes}
+    events = tuple(_events(observed.job, before, status, now))
+    return Plan(status=None if status == before else status, events=events)
+
+
+def _others(before: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (each for each in before.get("conditions", ()) if each["type"] != "Invalid")
+
+
+def _after_the_end(observed: Observed) -> Plan:
+    """A job that has ended makes nothing again; what its policy does not keep goes."""
+    policy = observed.job["spec"].get("runPolicy", {}).get("cleanPodPolicy", "Running")
+    return Plan(deletes=_cleaned(policy, observed.pods))
+
+
+def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[str, ...]:
+    unwanted = {"All": pods, "Running": [each for each in pods if not each.ended], "None": ()}[policy]
+    return tuple(each.name for each in unwanted if each.leaves_by is None)
+
+
+def _events(
+    job: Mapping[str, Any], before: Mapping[str, Any], status: Mapping[str, Any], now: datetime
+) -> Iterator[Object]:
+    """An event for each change of the summary; its name is made of what it says, so telling it twice makes one."""
+    summary = _summary(status)
+    if (before.get("state"), before.get("reason")) == (status.get("state"), status.get("reason")):
+        return
+    warning = status["state"] in ("Failed", "Restarting") or status["reason"] == "SpecInvalid"
+    yield event(job, "Warning" if warning else "Normal", status["reason"], summary, now)
+
+
+def _summary(status: Mapping[str, Any]) -> str:
+    kind = "Invalid" if status["reason"] == "SpecInvalid" else "Succeeded"
+    found = (each["message"] for each in status["conditions"] if each["type"] == kind)
+    return f"{status['state']}: {next(found, '')}"
+
+
+def event(job: Mapping[str, Any], kind: str, reason: str, message: str, now: datetime) -> Object:
+    """A Kubernetes event about a job."""
+    metadata = job["metadata"]
+    digest = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode()).hexdigest()[:16]
+    moment = (now - timedelta(microseconds=now.microsecond)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": job["apiVersion"],
+            "kind": job["kind"],
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "type": kind,
+        "reason": reason,
+        "message": message[:1024],
+        "source": {"component": "gmeta-operator"},
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

@@ -1,0 +1,96 @@
+"""The coordinator's status document, as far as the operator reads it. Fields that it does not know are passed over."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gmeta_api.status import LastCheckpoint, Progress
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ReportedProgress(_Part):
+    """How far the job is."""
+
+    epoch: int
+    step: int
+    total_steps: int
+    samples: int
+    samples_per_second: float
+    tasks_per_second: float
+    loss: float | None = None
+    auc: float | None = None
+
+
+class ReportedRow(_Part):
+    """Quality at one shot."""
+
+    adapted: bool
+    gauc: float | None = None
+
+
+class ReportedEvaluation(_Part):
+    """The last evaluation."""
+
+    rows: tuple[ReportedRow, ...] = ()
+
+
+class ReportedCommit(_Part):
+    """The newest commit."""
+
+    attempt: int
+    step: int
+    path: str
+
+
+class ReportedEnd(_Part):
+    """How the attempt ended."""
+
+    outcome: str
+    message: str
+    exit_code: int
+
+
+class Report(_Part):
+    """What the coordinator says."""
+
+    attempt: int
+    progress: ReportedProgress | None = None
+    commit: ReportedCommit | None = None
+    last_evaluation: ReportedEvaluation | None = None
+    finished: ReportedEnd | None = None
+
+
+def read_report(text: str | bytes | None) -> Report | None:
+    """The document in a text, or None if there is none: a pod that died in another way leaves other words."""
+    try:
+        return Report.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def progress_status(report: Report) -> dict[str, Any] | None:
+    """The report's progress as `status.progress`."""
+    if report.progress is None:
+        return None
+    progress = report.progress.model_dump()
+    total = report.progress.total_steps
+    percent = min(100, 100 * report.progress.step // total) if total else None
+    return _camel(Progress(**progress, percent=percent, gauc=_gauc(report.last_evaluation)))
+
+
+def checkpoint_status(report: Report) -> dict[str, Any] | None:
+    """The report's newest commit as `status.lastCheckpoint`."""
+    return None if report.commit is None else _camel(LastCheckpoint(**report.commit.model_dump()))
+
+
+def _gauc(evaluation: ReportedEvaluation | None) -> float | None:
+    rows = evaluation.rows if evaluation else ()
+    values = [row.gauc for row in rows if row.adapted and row.gauc is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _camel(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(by_alias=True, exclude_none=True)

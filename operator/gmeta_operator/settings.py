@@ -1,0 +1,44 @@
+"""What the operator is told by its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gmeta_api.objects import PodDefaults
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The operator's settings.
+
+    Attributes:
+        pods: image of the jobs' pods, and when it is pulled.
+        namespaces: namespaces whose jobs are served; none for all.
+        own_namespace: namespace that the operator runs in, which the jobs' network policies let in.
+        probe_port: port of /healthz, /readyz and /metrics.
+    """
+
+    pods: PodDefaults
+    namespaces: tuple[str, ...] = ()
+    own_namespace: str = "default"
+    probe_port: int = 8080
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the GMETA_* variables.
+
+        Raises:
+            ValueError: a variable is missing or malformed; the message names it.
+        """
+        image = environment.get("GMETA_WORKER_IMAGE", "")
+        if not image:
+            raise ValueError("GMETA_WORKER_IMAGE: expected the default image of the jobs' pods; it is not set")
+        port = environment.get("GMETA_PROBE_PORT", "8080")
+        if not port.isdecimal():
+            raise ValueError(f"GMETA_PROBE_PORT: expected a port number; received '{port}'")
+        names = environment.get("GMETA_NAMESPACES", "").split(",")
+        return cls(
+            pods=PodDefaults(image, environment.get("GMETA_WORKER_IMAGE_PULL_POLICY") or None),
+            namespaces=tuple(name.strip() for name in names if name.strip()),
+            own_namespace=environment.get("GMETA_OPERATOR_NAMESPACE") or "default",
+            probe_port=int(port),
+        )

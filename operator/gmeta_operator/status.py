@@ -1,0 +1,103 @@
+"""The status of a job that is acted upon."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gmeta_api.objects import worker_selector
+from gmeta_api.status import Condition, LastFailure
+from gmeta_operator.conditions import activity, aspects, to_conditions
+from gmeta_operator.decide import COORDINATOR, Decision, Failure, View, last_words
+from gmeta_operator.report import Report, checkpoint_status, progress_status
+from gmeta_operator.timestamps import to_text
+
+
+def active_status(
+    view: View,
+    decision: Decision,
+    resource: Mapping[str, Any],
+    report: Report | None,
+    trouble: str | None,
+    invalid: Condition,
+) -> dict[str, Any]:
+    """The whole status; what is not known anew stays as it was written."""
+    before = resource.get("status", {})
+    generation = resource["metadata"].get("generation", 0)
+    own = invalid.model_dump(by_alias=True, exclude_none=True)
+    conditions = to_conditions(aspects(view, decision, trouble), before, generation, view.now)
+    status = {
+        **_carried(before),
+        **_state(view, decision),
+        "conditions": [own, *conditions],
+        "observedGeneration": generation,
+        "attempt": max([view.history.attempt, *(start.attempt for start in decision.start)]),
+        "workers": _workers(view),
+        "selector": worker_selector(view.job.metadata.name),
+        "restarts": _restarts(view, decision),
+        **_reported(_newest_report(view, report)),
+        **_times(view, decision, before),
+    }
+    if decision.failure is not None:
+        status["lastFailure"] = _last_failure(decision.failure, report, view.now)
+    return status
+
+
+def _carried(before: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("startTime", "progress", "lastCheckpoint", "lastFailure")
+    return {name: before[name] for name in kept if name in before}
+
+
+def _state(view: View, decision: Decision) -> dict[str, Any]:
+    if decision.end is not None:
+        return {"state": "Succeeded" if decision.end.succeeded else "Failed", "reason": decision.end.reason}
+    state, reason, _ = activity(view, decision)
+    return {"state": state, "reason": reason}
+
+
+def _workers(view: View) -> dict[str, Any]:
+    ready = sum(pod.ready for pod in view.newest.values() if pod.role == "worker")
+    return {"desired": view.job.spec.workers.replicas, "ready": ready}
+
+
+def _restarts(view: View, decision: Decision) -> dict[str, Any]:
+    counts = [view.history.restarts, *(start.restarts for start in decision.start)]
+    return {"counted": max(each.counted for each in counts), "uncounted": max(each.uncounted for each in counts)}
+
+
+def _newest_report(view: View, polled: Report | None) -> Report | None:
+    coordinator = view.newest.get(COORDINATOR)
+    last = coordinator.last_report if coordinator is not None else None
+    return last or polled
+
+
+def _reported(report: Report | None) -> dict[str, Any]:
+    if report is None:
+        return {}
+    parts = {"progress": progress_status(report), "lastCheckpoint": checkpoint_status(report)}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _times(view: View, decision: Decision, before: Mapping[str, Any]) -> dict[str, Any]:
+    started = any(pod.role == "worker" and (pod.ready or pod.ended) for pod in view.pods)
+    times: dict[str, Any] = {}
+    if started and "startTime" not in before:
+        times["startTime"] = to_text(view.now)
+    if decision.end is not None:
+        times["completionTime"] = to_text(view.now)
+    return times
+
+
+def _last_failure(failure: Failure, report: Report | None, now: datetime) -> dict[str, Any]:
+    pod = failure.pod
+    progress = report.progress if report is not None else None
+    return LastFailure(
+        pod=pod.name,
+        node=pod.node,
+        exit_code=pod.exit_code,
+        reason=pod.reason,
+        failure_class=failure.kind.name,
+        rank=pod.slot[1] if pod.role == "worker" else None,
+        step=progress.step if progress is not None else None,
+        message=last_words(pod).removeprefix(": ") or None,
+        time=to_text(pod.ended_at or pod.leaves_by or now),
+    ).model_dump(by_alias=True, exclude_none=True)

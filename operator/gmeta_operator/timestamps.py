@@ -1,0 +1,13 @@
+"""RFC 3339 as Kubernetes writes it, to the second."""
+
+from datetime import UTC, datetime
+
+
+def to_text(moment: datetime) -> str:
+    """A moment, with a zone, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_text(text: str | None) -> datetime | None:
+    """What `to_text` or the API server wrote; None for nothing."""
+    return None if text is None else datetime.fromisoformat(text)
