@@ -15,7 +15,7 @@ ACCELERATOR ?= cpu
 TORCH_INDEX_URL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-all lint crds reference chart images wheels clean
+.PHONY: help env quickstart test test-all e2e lint crds reference chart images wheels clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: $(VENV)/.dev $(HELM)/.ready lint  ## lint, types and every test that fits 
 
 test-all: $(VENV)/.dev $(HELM)/.ready lint  ## `make test` and the long suites
 	$(RUN) $(BIN)/python -m pytest -q
+
+e2e: $(VENV)/.dev  ## jobs on a real cluster: GMETA_TEST_CLUSTER names its control script, which has the image gmeta-worker:e2e
+	$(RUN) $(BIN)/python -m pytest -q tests/e2e
 
 lint: $(VENV)/.dev  ## ruff, mypy and hadolint
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from e2e_cluster import Jobs, Operator, kill_container
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 LONG = {"epochs": 20}
 
