@@ -14,7 +14,7 @@ class Settings:
         pods: image of the jobs' pods, and when it is pulled.
         namespaces: namespaces whose jobs are served; none for all.
         own_namespace: namespace that the operator runs in, which the jobs' network policies let in.
-        probe_port: port of /healthz, /readyz and /metrics.
+        probe_port: port of /healthz and /readyz.
     """
 
     pods: PodDefaults

@@ -33,7 +33,7 @@ PROGRESS_GAUGES: tuple[tuple[str, str, Callable[[ProgressStatus], float]], ...] 
     ("samples_per_second", "Rows consumed a second, lately.", lambda progress: progress.samples_per_second),
     ("tasks_per_second", "Task batches consumed a second, lately.", lambda progress: progress.tasks_per_second),
     ("loss", "Outer loss of the last reported step.", lambda progress: progress.loss),
-    ("auc", "AUC of the last evaluation, adapted, at its largest shot.", lambda progress: progress.auc),
+    ("auc", "AUC of the last evaluation, the mean over its shots.", lambda progress: progress.auc),
     (
         "input_wait_ratio",
         "Share of the time that steps waited for input, lately.",
