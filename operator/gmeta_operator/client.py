@@ -25,7 +25,11 @@ RESOURCES = {
 }
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 
+VERBS = {"PATCH": "apply", "POST": "create", "DELETE": "delete"}
+
 Login = Callable[[], kopf.ConnectionInfo]
+Told = Callable[[str, str, int], None]
+"""Is told the verb, resource and status code of each request; code 0: there was no answer."""
 
 
 class ApiError(Exception):
@@ -41,10 +45,12 @@ class Api:
 
     Args:
         login: gives address and credentials; asked again when they are refused, since tokens expire.
+        requested: is told of each request.
     """
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, requested: Told) -> None:
         self._login = login
+        self._requested = requested
         self._session: aiohttp.ClientSession | None = None
         self._connection = login()
         self._tls: ssl.SSLContext = self._connection.as_ssl_context()
@@ -120,11 +126,20 @@ class Api:
             ) as response:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._requested(*verb_and_resource(method, path), 0)
             raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
+        self._requested(*verb_and_resource(method, path), response.status)
         if not response.ok:
             raise ApiError(response.status, f"{method} {path}: {_message(text)}")
         answer: Object = json.loads(text)
         return answer
+
+
+def verb_and_resource(method: str, path: str) -> tuple[str, str]:
+    """What a request does, as the roles of a cluster name it: verb, and resource with its subresource if any."""
+    resource, *name = path.split("/namespaces/", 1)[1].split("/")[1:]
+    verb = VERBS.get(method) or ("get" if name else "list")
+    return verb, "/".join([resource, *name[1:]])
 
 
 def _path(thing: Mapping[str, Any], *, named: bool = False) -> str:

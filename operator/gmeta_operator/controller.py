@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from gmeta_api.objects import JOB_LABEL, Object
 from gmeta_operator.client import ApiError
 from gmeta_operator.decide import COORDINATOR
 from gmeta_operator.history import condition_status
+from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.pods import PodFacts, pod_facts
 from gmeta_operator.reconcile import Observed, Plan, reconcile
 from gmeta_operator.report import Report
@@ -49,11 +51,20 @@ class Writes(Protocol):
 
 @dataclass
 class Memory:
-    """What the operator remembers of a job between two passes; losing it costs a request or two."""
+    """What the operator remembers of a job between two passes; losing it costs a request or two.
+
+    Attributes:
+        uid: of the job.
+        listed: when its pods were listed last.
+        polled: when its coordinator was asked last.
+        seen: monotonic time at which a new job was first heard of, until its first pods are made.
+        report: what its coordinator said last.
+    """
 
     uid: str
     listed: datetime | None = None
     polled: datetime | None = None
+    seen: float | None = None
     report: Report | None = None
 
 
@@ -67,6 +78,7 @@ class Controller:
         queue: which job is next.
         settings: the operator's settings.
         ask: asks the coordinator at an address for its status document.
+        metrics: what is counted of it.
         clock: the time.
     """
 
@@ -75,6 +87,7 @@ class Controller:
     queue: WorkQueue
     settings: Settings
     ask: Ask
+    metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _memories: dict[Key, Memory] = field(default_factory=dict)
 
@@ -88,7 +101,8 @@ class Controller:
         while True:
             key = await self.queue.get()
             try:
-                wake = await self.sync(key)
+                with self.metrics.reconciling(time.monotonic() - self.queue.added(key)):
+                    wake = await self.sync(key)
             except ApiError as error:
                 pause = self.queue.failed(key)
                 log.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)
@@ -122,7 +136,8 @@ class Controller:
     def _memory(self, key: Key, job: Resource) -> Memory:
         memory = self._memories.get(key)
         if memory is None or memory.uid != job["metadata"]["uid"]:
-            memory = self._memories[key] = Memory(job["metadata"]["uid"])
+            new = self.queue.added(key) if not job.get("status") else None
+            memory = self._memories[key] = Memory(job["metadata"]["uid"], seen=new)
         return memory
 
     def _pods(self, key: Key, memory: Memory) -> tuple[PodFacts, ...]:
@@ -142,7 +157,9 @@ class Controller:
         if coordinator is None or coordinator.address is None or recently:
             return
         memory.polled = now
-        memory.report = await self.ask(coordinator.address) or memory.report
+        answer = await self.ask(coordinator.address)
+        self.metrics.polled(answered=answer is not None)
+        memory.report = answer or memory.report
 
     def _coordinator(self, key: Key, memory: Memory) -> PodFacts | None:
         """The coordinator's pod, if it can be asked."""
@@ -163,6 +180,9 @@ class Controller:
             await self.api.apply(thing)
         for pod in plan.creates:
             await self._create(key, memory, pod)
+        if plan.creates and memory.seen is not None:
+            self.metrics.pods_created(time.monotonic() - memory.seen)
+        memory.seen = None
         for name in plan.deletes:
             await self.api.delete_pod(key[0], name)
         for event in plan.events:
@@ -194,6 +214,7 @@ class Controller:
             return
         try:
             self.store.put_job(await self.api.apply_status(job, plan.status))
+            self.metrics.status_written(job.get("status", {}), plan.status)
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -1,13 +1,15 @@
-"""Probes, served outside of kopf: /healthz while the process works, /readyz once the watches have begun."""
+"""Served outside of kopf: /healthz while the process works, /readyz once the watches have begun, and /metrics."""
 
 import asyncio
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
 
 
-async def serve_probes(port: int, ready: asyncio.Event) -> None:
+async def serve_probes(port: int, ready: asyncio.Event, registry: CollectorRegistry) -> None:
     """Serve until cancelled."""
-    runner = web.AppRunner(probes(ready), access_log=None)
+    runner = web.AppRunner(probes(ready, registry), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, port=port).start()
@@ -16,7 +18,7 @@ async def serve_probes(port: int, ready: asyncio.Event) -> None:
         await runner.cleanup()
 
 
-def probes(ready: asyncio.Event) -> web.Application:
+def probes(ready: asyncio.Event, registry: CollectorRegistry) -> web.Application:
     """The web application."""
 
     async def healthz(_: web.Request) -> web.Response:
@@ -30,4 +32,5 @@ def probes(ready: asyncio.Event) -> web.Application:
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", make_aiohttp_handler(registry))
     return app

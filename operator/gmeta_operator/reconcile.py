@@ -89,7 +89,8 @@ def _with_pods(plan: Plan, job: MetaTrainingJob, decision: Decision, settings: S
         return plan
     processes = cluster_plan(job, decision.start[0].attempt)
     creates = tuple(_pod(job, processes, start, settings) for start in decision.start)
-    return replace(plan, applies=shared_objects(job, processes, settings.own_namespace), creates=creates)
+    shared = shared_objects(job, processes, settings.own_namespace, settings.monitoring_namespaces)
+    return replace(plan, applies=shared, creates=creates)
 
 
 def _pod(job: MetaTrainingJob, processes: ProcessPlan, start: Start, settings: Settings) -> Object:

@@ -14,12 +14,14 @@ class Settings:
         pods: image of the jobs' pods, and when it is pulled.
         namespaces: namespaces whose jobs are served; none for all.
         own_namespace: namespace that the operator runs in, which the jobs' network policies let in.
-        probe_port: port of /healthz and /readyz.
+        monitoring_namespaces: namespaces that the jobs' network policies let in to the ports with metrics.
+        probe_port: port of /healthz, /readyz and /metrics.
     """
 
     pods: PodDefaults
     namespaces: tuple[str, ...] = ()
     own_namespace: str = "default"
+    monitoring_namespaces: tuple[str, ...] = ()
     probe_port: int = 8080
 
     @classmethod
@@ -35,10 +37,14 @@ class Settings:
         port = environment.get("GMETA_PROBE_PORT", "8080")
         if not port.isdecimal():
             raise ValueError(f"GMETA_PROBE_PORT: expected a port number; received '{port}'")
-        names = environment.get("GMETA_NAMESPACES", "").split(",")
         return cls(
             pods=PodDefaults(image, environment.get("GMETA_WORKER_IMAGE_PULL_POLICY") or None),
-            namespaces=tuple(name.strip() for name in names if name.strip()),
+            namespaces=_names(environment.get("GMETA_NAMESPACES", "")),
             own_namespace=environment.get("GMETA_OPERATOR_NAMESPACE") or "default",
+            monitoring_namespaces=_names(environment.get("GMETA_MONITORING_NAMESPACES", "")),
             probe_port=int(port),
         )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -26,6 +26,10 @@ class Store:
         """The job, if it is known."""
         return self._jobs.get(key)
 
+    def jobs(self) -> Iterable[Resource]:
+        """All jobs."""
+        return self._jobs.values()
+
     def pods(self, key: Key, owner: str) -> list[Resource]:
         """The pods of the job with that uid, by name; a deleted job of the same name may have left others."""
         return [pod for _, pod in sorted(self._pods[key].items()) if _owner(pod) == owner]

@@ -8,6 +8,7 @@ import kopf
 from gmeta_api.crd import PLURAL
 from gmeta_api.objects import JOB_LABEL
 from gmeta_api.spec import GROUP, VERSION
+from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Store, pod_key
 from gmeta_operator.work_queue import WorkQueue
@@ -16,7 +17,7 @@ SERVER_SECONDS = 300
 CLIENT_SECONDS = 310
 
 
-def watch(store: Store, queue: WorkQueue) -> kopf.OperatorRegistry:
+def watch(store: Store, queue: WorkQueue, metrics: OperatorMetrics) -> kopf.OperatorRegistry:
     """The handlers. Raw events only: anything that tracks changes would write annotations or finalizers."""
     registry = kopf.OperatorRegistry()
 
@@ -26,6 +27,7 @@ def watch(store: Store, queue: WorkQueue) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def _job(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
+        metrics.heard(PLURAL)
         job = event["object"]
         key = (job["metadata"]["namespace"], job["metadata"]["name"])
         if event["type"] == "DELETED":
@@ -36,6 +38,7 @@ def watch(store: Store, queue: WorkQueue) -> kopf.OperatorRegistry:
 
     @kopf.on.event("", "v1", "pods", labels={JOB_LABEL: kopf.PRESENT}, registry=registry)
     async def _pod(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
+        metrics.heard("pods")
         pod = event["object"]
         if event["type"] == "DELETED":
             store.drop_pod(pod)

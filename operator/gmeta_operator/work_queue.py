@@ -1,6 +1,7 @@
 """Which job is looked at next: now, at a deadline, or again after a failure."""
 
 import asyncio
+import time
 from collections import Counter
 
 from gmeta_operator.store import Key
@@ -17,8 +18,8 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: set[Key] = set()
-        self._active: set[Key] = set()
+        self._waiting: dict[Key, float] = {}
+        self._active: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: Counter[Key] = Counter()
@@ -26,19 +27,27 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def retrying(self) -> int:
+        """How many keys have failed when they were last worked on."""
+        return len(self._failures)
+
+    def added(self, key: Key) -> float:
+        """The monotonic time at which a key that is being worked on was added."""
+        return self._active.get(key, time.monotonic())
+
     def add(self, key: Key) -> None:
         """Work on the key as soon as possible; once more if it is being worked on."""
         if key in self._active:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = time.monotonic()
             self._ready.put_nowait(key)
 
     async def get(self) -> Key:
         """Wait for a key; `done` or `failed` has to follow."""
         key = await self._ready.get()
-        self._waiting.discard(key)
-        self._active.add(key)
+        self._active[key] = self._waiting.pop(key)
         return key
 
     def done(self, key: Key, wake_after: float | None = None) -> None:
@@ -55,7 +64,7 @@ class WorkQueue:
         return pause
 
     def _release(self, key: Key, wake_after: float | None) -> None:
-        self._active.discard(key)
+        self._active.pop(key, None)
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._again:

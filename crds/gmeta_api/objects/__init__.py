@@ -1,5 +1,7 @@
 """From a manifest to the Kubernetes objects of its processes, as plain JSON values. Pure: no client, no cluster."""
 
+from collections.abc import Sequence
+
 from gmeta_api.objects.names import (
     ATTEMPT_LABEL,
     COORDINATOR_PORT,
@@ -56,9 +58,12 @@ def cluster_plan(job: MetaTrainingJob, attempt: int) -> Plan:
     return make_plan(job, site, attempt)
 
 
-def shared_objects(job: MetaTrainingJob, plan: Plan, operator_namespace: str) -> tuple[Object, ...]:
+def shared_objects(
+    job: MetaTrainingJob, plan: Plan, operator_namespace: str, monitoring_namespaces: Sequence[str] = ()
+) -> tuple[Object, ...]:
     """What has to be there before an attempt's pods, in the order of making."""
-    return config_map(job, plan), service(job, plan), network_policy(job, operator_namespace)
+    policy = network_policy(job, operator_namespace, monitoring_namespaces)
+    return config_map(job, plan), service(job, plan), policy
 
 
 def _place(volume: VolumeSpec) -> str:

@@ -1,5 +1,7 @@
 """What the pods of an attempt share: job document, address of the coordinator, network policy."""
 
+from collections.abc import Sequence
+
 from gmeta_api.objects.names import (
     ATTEMPT_LABEL,
     COORDINATOR_PORT,
@@ -46,20 +48,26 @@ def service(job: MetaTrainingJob, plan: Plan) -> Object:
     }
 
 
-def network_policy(job: MetaTrainingJob, operator_namespace: str) -> Object:
-    """Lets in the job's own pods, the operator's namespace, and anybody who collects the workers' metrics."""
+def network_policy(job: MetaTrainingJob, operator_namespace: str, monitoring_namespaces: Sequence[str]) -> Object:
+    """Lets in the job's own pods and the operator's namespace; others, where named, to the ports with metrics."""
     own_pods = {"podSelector": {"matchLabels": {JOB_LABEL: job.metadata.name}}}
-    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}}
+    ingress: list[Object] = [{"from": [own_pods, _namespaces([operator_namespace])]}]
+    if monitoring_namespaces:
+        ports = [{"protocol": "TCP", "port": port} for port in (COORDINATOR_PORT, METRICS_PORT)]
+        ingress.append({"from": [_namespaces(monitoring_namespaces)], "ports": ports})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata(job, job.metadata.name),
         "spec": {
-            "podSelector": {"matchLabels": {JOB_LABEL: job.metadata.name}},
+            **own_pods,
             "policyTypes": ["Ingress"],
-            "ingress": [
-                {"from": [own_pods, operator]},
-                {"ports": [{"protocol": "TCP", "port": METRICS_PORT}]},
-            ],
+            "ingress": ingress,
         },
     }
+
+
+def _namespaces(names: Sequence[str]) -> Object:
+    """The peers that are any pod of these namespaces."""
+    expression = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(names)}
+    return {"namespaceSelector": {"matchExpressions": [expression]}}

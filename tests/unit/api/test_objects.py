@@ -7,6 +7,7 @@ import pytest
 
 from gmeta_api.load import load_manifest, parse_job
 from gmeta_api.objects import Incarnation, Object, PodDefaults, cluster_plan, overlay_problems, pod, shared_objects
+from gmeta_api.objects.pods import PORTS
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import RestartCounts
 
@@ -175,10 +176,20 @@ def test_the_shared_objects_select_the_job_alone() -> None:
     }
     own = {"matchLabels": {"gmeta.dev/job": "movies"}}
     assert policy["spec"]["podSelector"] == own
-    assert policy["spec"]["ingress"][0]["from"] == [
-        {"podSelector": own},
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gmeta-system"}}},
-    ]
+    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": own}, namespaces("gmeta-system")]}]
+
+
+def namespaces(*names: str) -> Object:
+    expression = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(names)}
+    return {"namespaceSelector": {"matchExpressions": [expression]}}
+
+
+def test_monitoring_namespaces_reach_the_ports_with_metrics_and_no_other() -> None:
+    manifest = job()
+    *_, policy = shared_objects(manifest, cluster_plan(manifest, 0), "gmeta-system", ["monitoring", "team-metrics"])
+    _, monitoring = policy["spec"]["ingress"]
+    assert monitoring["from"] == [namespaces("monitoring", "team-metrics")]
+    assert monitoring["ports"] == [{"protocol": "TCP", "port": port} for _, port in PORTS.values()]
 
 
 def test_an_overlay_adds_what_is_allowed() -> None:

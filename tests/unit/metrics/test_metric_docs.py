@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from gmeta_api.document import JobIdentity
+from gmeta_operator.metrics import OperatorMetrics
 from gmeta_worker.coordination.exposition import StatusCollector
 from gmeta_worker.coordination.messages import CommitRef, MetricRow
 from gmeta_worker.coordination.status import ProgressStatus, Status
@@ -60,6 +61,21 @@ def coordinator_families() -> list[Metric]:
     return list(StatusCollector(status).collect())
 
 
+def operator_families() -> list[Metric]:
+    """The metrics of an operator to which everything has happened, without those of its process."""
+    metrics = OperatorMetrics()
+    metrics.show_jobs(lambda: ())
+    metrics.show_queue(waiting=lambda: 0, retrying=lambda: 0)
+    with pytest.raises(ValueError, match="bug"), metrics.reconciling(waited=0.1):
+        raise ValueError("bug")
+    metrics.pods_created(0.1)
+    metrics.requested("create", "pods", 201)
+    metrics.polled(answered=True)
+    metrics.heard("pods")
+    metrics.status_written({}, {"completionTime": "now", "state": "Succeeded", "reason": "Completed"})
+    return list(metrics.registry.collect())
+
+
 def table(families: Iterable[Metric], common: set[str]) -> dict[str, tuple[str, frozenset[str], str]]:
     rows = {}
     for family in families:
@@ -76,8 +92,9 @@ def table(families: Iterable[Metric], common: set[str]) -> dict[str, tuple[str, 
     [
         ("## Worker", worker_families(), {"job_name", "namespace", "rank"}),
         ("## Coordinator", coordinator_families(), {"job_name", "namespace"}),
+        ("## Operator", operator_families(), set()),
     ],
-    ids=["worker", "coordinator"],
+    ids=["worker", "coordinator", "operator"],
 )
 def test_the_table_is_what_is_served(heading: str, families: list[Metric], common: set[str]) -> None:
     section = DOCS.read_text().split(f"{heading}\n")[1].split("\n## ")[0]
@@ -89,7 +106,7 @@ def test_the_table_is_what_is_served(heading: str, families: list[Metric], commo
     assert list(documented) == sorted(documented)
 
 
-@pytest.mark.parametrize("family", [*worker_families(), *coordinator_families()], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [*worker_families(), *coordinator_families(), *operator_families()], ids=lambda family: family.name)
 def test_names_follow_the_conventions(family: Metric) -> None:
     """What `promtool check metrics` looks at."""
     assert re.fullmatch(r"gmeta_[a-z]+(_[a-z]+)*", family.name)
