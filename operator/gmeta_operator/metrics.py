@@ -45,6 +45,8 @@ class OperatorMetrics:
             "watch_last_event_timestamp_seconds", "Unix time of the last event of a watch.", "resource"
         )
 
+        self._begin_at_zero()
+
     def show_process(self) -> None:
         """Add the standard metrics of the process and of Python."""
         ProcessCollector(registry=self.registry)
@@ -94,6 +96,15 @@ class OperatorMetrics:
             self._restarts.labels(kind).inc(max(0, more))
         if "completionTime" in after and "completionTime" not in before:
             self._ends.labels(after["state"], after["reason"]).inc()
+
+    def _begin_at_zero(self) -> None:
+        """Show what has not happened yet as zero: a rate needs a sample from before the first event."""
+        for cause in ("api", "internal"):
+            self._errors.labels(cause)
+        for outcome in ("answered", "failed"):
+            self._polls.labels(outcome)
+        for kind in ("counted", "uncounted"):
+            self._restarts.labels(kind)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"gmeta_operator_{name}", text, labels, registry=self.registry)

@@ -13,7 +13,8 @@ DASHBOARD = json.loads((CHART / "files/gmeta-job.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 QUERIES = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
 ROW = re.compile(r"^\| `(?P<name>gmeta_\w+)` \| (?P<type>\w+) \|(?P<labels>[^|]*)\|", re.MULTILINE)
-SELECTOR = re.compile(r"(gmeta_\w+)\{([^}]*)\}")
+NAME = re.compile(r"gmeta_\w+")
+SELECTOR = re.compile(r"(gmeta_(?!operator_)\w+)\{([^}]*)\}")
 
 
 def served() -> Iterator[tuple[str, tuple[str, set[str]]]]:
@@ -28,36 +29,44 @@ SERVED = dict(served())
 
 def substituted(query: str) -> str:
     """A query as Grafana sends it."""
-    return query.replace("$__rate_interval", "1m").replace("$job_name", "demo").replace("$namespace", "lab")
+    return (
+        query.replace("$__rate_interval", "1m")
+        .replace("$__range", "1h")
+        .replace("$job_name", "demo")
+        .replace("$namespace", "lab")
+    )
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES)
 def test_a_query_parses_and_its_metrics_are_served(title: str, query: str) -> None:
     promql_parser.parse(substituted(query))
-    names = re.findall(r"gmeta_\w+", query)
+    names = NAME.findall(query)
     assert names, title
     assert set(names) <= set(SERVED)
-    assert names == [name for name, _ in SELECTOR.findall(query)], "every metric is selected by job and namespace"
+    of_jobs = [name for name in names if not name.startswith("gmeta_operator_")]
+    assert of_jobs == [name for name, _ in SELECTOR.findall(query)], (
+        "every metric of a job is selected by job and namespace"
+    )
     for _, matchers in SELECTOR.findall(query):
         assert matchers == 'job_name="$job_name",namespace="$namespace"'
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES)
 def test_a_query_groups_by_labels_that_its_metric_has(title: str, query: str) -> None:
-    own: set[str] = set().union(*(SERVED[name][1] for name, _ in SELECTOR.findall(query)))
+    own: set[str] = set().union(*(SERVED[name][1] for name in NAME.findall(query)))
     common = {"le"} if "_bucket" in query else set()
-    common |= set() if "gmeta_job_" in query else {"rank"}
+    common |= set() if re.search("gmeta_(job|operator)_", query) else {"rank"}
     for labels in re.findall(r"\bby \(([^)]*)\)", query):
         assert {label.strip() for label in labels.split(",")} <= own | common, title
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES)
 def test_counters_are_read_as_rates_and_gauges_are_not(title: str, query: str) -> None:
-    for name, _ in SELECTOR.findall(query):
+    for name in NAME.findall(query):
         counted = SERVED[name][0] in {"counter", "histogram"}
-        rated = f"rate({name}{{" in query
+        rated = re.search(rf"rate\({name}[{{\[]", query) is not None
         assert rated == counted, title
-        assert not rated or "[$__rate_interval]" in query
+        assert not rated or re.search(r"\[\$__(rate_interval|range)\]", query)
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])

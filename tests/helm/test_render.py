@@ -68,6 +68,7 @@ def test_what_a_default_release_holds(helm: Helm) -> None:
         "ClusterRoleBinding/gmeta",
         "CustomResourceDefinition/metatrainingjobs.gmeta.dev",
         "Deployment/gmeta",
+        "NetworkPolicy/gmeta",
         "Pod/gmeta-test",
         "Service/gmeta",
         "ServiceAccount/gmeta",
@@ -135,6 +136,7 @@ def test_values_reach_the_operator(helm: Helm) -> None:
         "namespaces": ["a", "b"],
         "http": {"port": 9000},
         "workerImage": {"digest": "sha256:" + "b" * 64, "tag": "ignored"},
+        "networkPolicy": {"monitoringNamespaces": ["monitoring", "metrics"]},
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
     }
     operator = container(values, helm)
@@ -145,11 +147,12 @@ def test_values_reach_the_operator(helm: Helm) -> None:
     assert found["HTTPS_PROXY"] == "http://proxy.example:3128"
     settings = Settings.from_environment({name: value for name, value in found.items() if value is not None})
     assert (settings.namespaces, settings.probe_port) == (("a", "b"), 9000)
+    assert settings.monitoring_namespaces == ("monitoring", "metrics")
     assert settings.pods.image == found["GMETA_WORKER_IMAGE"]
     assert settings.pods.pull_policy == "IfNotPresent"
-    assert operator["ports"] == [{"name": "http", "containerPort": 9000}]
-    assert operator["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
-    assert operator["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    assert operator["ports"] == [{"name": "metrics", "containerPort": 9000}]
+    assert operator["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert operator["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -164,8 +167,37 @@ def test_selectors_find_the_operator_and_not_the_test(helm: Helm, case: str) -> 
         assert not selector.items() <= tester
 
 
+def test_others_reach_the_operator_on_its_one_port_only(helm: Helm) -> None:
+    objects = helm.objects({"http": {"port": 9000}})
+    policy = only(objects, "NetworkPolicy")["spec"]
+    pod = only(objects, "Deployment")["spec"]["template"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert policy["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
+    assert pod["spec"]["containers"][0]["ports"] == [{"name": "metrics", "containerPort": 9000}]
+    assert of_kind(helm.objects(CASES["bare"]), "NetworkPolicy") == []
+
+
+def test_a_disruption_budget_never_holds_up_a_drain(helm: Helm) -> None:
+    objects = helm.objects({"podDisruptionBudget": {"enabled": True}})
+    assert (
+        only(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"]
+        >= only(objects, "Deployment")["spec"]["replicas"]
+    )
+
+
+def test_the_pod_monitor_of_the_operator_finds_its_port(helm: Helm) -> None:
+    objects = helm.objects({"podMonitor": {"operator": {"enabled": True}, "interval": "30s"}})
+    monitor, pod = only(objects, "PodMonitor"), only(objects, "Deployment")["spec"]["template"]
+    assert monitor["metadata"]["name"] == "gmeta-operator"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert "namespaceSelector" not in monitor["spec"], "its own namespace"
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "interval": "30s"}]
+    assert "metrics" in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+
+
 def test_the_pod_monitor_selects_job_pods_in_the_watched_namespaces(helm: Helm) -> None:
-    everywhere = only(helm.objects({"podMonitor": {"enabled": True}}), "PodMonitor")["spec"]
+    everywhere = only(helm.objects({"podMonitor": {"jobs": {"enabled": True}}}), "PodMonitor")["spec"]
     named = only(helm.objects(CASES["namespaces"]), "PodMonitor")["spec"]
     assert everywhere["namespaceSelector"] == {"any": True}
     assert named["namespaceSelector"] == {"matchNames": ["team-a", "team-b"]}

@@ -44,6 +44,12 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
         ({"dashboard": {"labels": {"x": 1}}}, "at '/dashboard/labels/x': got number, want string"),
         ({"imagePullSecrets": ["registry"]}, "at '/imagePullSecrets/0': got string, want object"),
         ({"extraEnv": [{"value": "x"}]}, "at '/extraEnv/0': missing property 'name'"),
+        (
+            {"networkPolicy": {"monitoringNamespaces": ["*"]}},
+            "at '/networkPolicy/monitoringNamespaces/0': '*' does not",
+        ),
+        ({"podMonitor": {"enabled": True}}, "at '/podMonitor': additional properties 'enabled' not allowed"),
+        ({"podMonitor": {"operator": {"enabled": 1}}}, "at '/podMonitor/operator/enabled': got number, want boolean"),
         ({"podDisruptionBudget": {"enabled": "yes"}}, "at '/podDisruptionBudget/enabled': got string, want boolean"),
     ],
 )

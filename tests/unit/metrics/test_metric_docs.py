@@ -106,7 +106,9 @@ def test_the_table_is_what_is_served(heading: str, families: list[Metric], commo
     assert list(documented) == sorted(documented)
 
 
-@pytest.mark.parametrize("family", [*worker_families(), *coordinator_families(), *operator_families()], ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family", [*worker_families(), *coordinator_families(), *operator_families()], ids=lambda family: family.name
+)
 def test_names_follow_the_conventions(family: Metric) -> None:
     """What `promtool check metrics` looks at."""
     assert re.fullmatch(r"gmeta_[a-z]+(_[a-z]+)*", family.name)
