@@ -112,6 +112,7 @@ def test_the_environment_is_the_plans_over_writable_defaults() -> None:
         "GMETA_VOLUMES": '{"data": "/volumes/data", "runs": "/volumes/runs"}',
         "GMETA_WORKER_INDEX": "0",
         "HOME": "/h",
+        "OMP_NUM_THREADS": "1",
         "XDG_CACHE_HOME": "/cache",
     }
 
