@@ -31,8 +31,8 @@ USER_ID = 10001
 
 PORTS = {"coordinator": ("http", COORDINATOR_PORT), "worker": ("metrics", METRICS_PORT)}
 DEFAULT_ENV = {"HOME": "/tmp", "XDG_CACHE_HOME": "/cache", "OMP_NUM_THREADS": "1"}  # noqa: S108  # an emptyDir of the pod
-"""The places of a read-only container that can be written; and one thread a process, as torchrun has it: torch would start
-one for each processor of the node, and threads that wait for each other spin."""
+"""The places of a read-only container that can be written; and one thread a process, as torchrun has it: torch would
+start one for each processor of the node, and threads that wait for each other spin."""
 
 
 @dataclass(frozen=True)
