@@ -12,6 +12,7 @@ import yaml
 from gmeta_api.shapes import ModelField, Shape, fields_of, object_shape
 from gmeta_api.spec.base import Rule, SpecModel
 from gmeta_api.spec.job import GROUP, KIND, VERSION, MetaTrainingJob
+from gmeta_api.spec.patterns import WORDS
 from gmeta_api.status import Status
 
 PLURAL = "metatrainingjobs"
@@ -58,7 +59,7 @@ def custom_resource_definition() -> Schema:
 
 def schema_of(shape: Shape) -> Schema:
     """The structural schema of a shape."""
-    return {**_type_of(shape), **_bounds_of(shape), **_rules_of(shape.rules)}
+    return {**_type_of(shape), **_bounds_of(shape), **_rules_of((*_key_rules(shape), *shape.rules))}
 
 
 def _version() -> Schema:
@@ -155,6 +156,14 @@ def _bounds_of(shape: Shape) -> Schema:
         "pattern": shape.pattern,
     }
     return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def _key_rules(shape: Shape) -> tuple[Rule, ...]:
+    """The pattern of a map's keys as a rule: a structural schema has none for keys."""
+    if shape.key is None or shape.key.pattern is None:
+        return ()
+    pattern = shape.key.pattern
+    return (Rule(f"self.all(key, key.matches('{pattern}'))", f"every key must be {WORDS[pattern]}"),)
 
 
 def _rules_of(rules: tuple[Rule, ...]) -> Schema:

@@ -86,11 +86,23 @@ def _parse(model: type[AnyModel], data: object) -> tuple[AnyModel | None, dict[L
     """
     faults = {where: null_problem(shape) for where, shape in _nulls(object_shape(model), data, ())}
     try:
-        value = model.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
+        value = model.model_validate_json(json.dumps(_whole_numbers(data)), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         errors = {_location(details): details for details in error.errors(include_url=False)}
         return None, {where: shape_problem(model, details, where) for where, details in errors.items()} | faults
     return (None if faults else value), faults
+
+
+def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The value with 2.0 and 1e3 as 2 and 1000: kubectl and the API server write every whole number like that."""
+    match value:
+        case dict():
+            return {name: _whole_numbers(child) for name, child in value.items()}
+        case list():
+            return [_whole_numbers(item) for item in value]
+        case float() if value.is_integer() and abs(value) < 2**63:
+            return int(value)
+    return value
 
 
 def _nulls(shape: Shape, value: object, location: Location) -> Iterator[tuple[Location, Shape]]:

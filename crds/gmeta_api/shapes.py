@@ -39,6 +39,7 @@ class Shape:
         max_size: most characters, items or entries.
         pattern: regular expression of a text.
         item: shape of a list's items or a map's values.
+        key: shape of a map's keys.
         list_key: field that identifies the items of a list.
         model: class of an object.
         rules: CEL rules on the value itself.
@@ -53,6 +54,7 @@ class Shape:
     max_size: int | None = None
     pattern: str | None = None
     item: "Shape | None" = None
+    key: "Shape | None" = None
     list_key: str | None = None
     model: type[SpecModel] | None = None
     rules: tuple[Rule, ...] = ()
@@ -167,7 +169,7 @@ def _compound(annotation: object, origin: object, arguments: tuple[Any, ...]) ->
     if origin is dict and arguments[1] is JsonValue:
         return Shape(kind="free")
     if origin is dict and _shape_of(arguments[0]).kind == "string":
-        return Shape(kind="map", item=_shape_of(arguments[1]))
+        return Shape(kind="map", item=_shape_of(arguments[1]), key=_shape_of(arguments[0]))
     raise TypeError(f"{annotation!r} is not a shape of a structural schema; use one of those in gmeta_api.shapes")
 
 
@@ -186,7 +188,7 @@ def _with_one(shape: Shape, item: object) -> Shape:
         case ListMap():
             return replace(shape, list_key=item.key, rules=(*shape.rules, _unique(item.key)))
         case IntOrString():
-            return replace(shape, kind="int-or-string")
+            return replace(shape, kind="int-or-string", minimum=0)
         case BeforeValidator():
             return shape
     return replace(shape, **_bound(item))

@@ -42,7 +42,7 @@ IMMUTABLE = Rule("self == oldSelf", "must not change once the job exists; make a
 
 
 class IntOrString:
-    """Marks a text that may also be written as a whole number."""
+    """Marks a text that may also be written as a whole number of at least 0."""
 
 
 class SpecModel(BaseModel):

@@ -6,8 +6,8 @@ The expressions stay within what pydantic (Rust regex) and the API server (RE2) 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
-IMAGE = r"^[^\s]+$"
-LABEL_KEY = r"^([-.a-z0-9]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+IMAGE = r"^[!-~]+$"
+LABEL_KEY = r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 MODEL_TYPE = r"^(DLRM|[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*)$"
 OBJECT_STORE_URI = r"^(s3|gs|az)://[^/]+(/.*)?$"
@@ -19,7 +19,7 @@ WORDS = {
     DNS_LABEL: "lower-case letters, digits and '-', starting and ending with a letter or digit",
     DNS_SUBDOMAIN: "lower-case letters, digits, '-' and '.', starting and ending with a letter or digit",
     IDENTIFIER: "letters, digits and '_', not starting with a digit",
-    IMAGE: "an image reference without spaces",
+    IMAGE: "an image reference: ASCII, without spaces",
     LABEL_KEY: "a Kubernetes label key, such as example.com/name",
     LABEL_VALUE: "a Kubernetes label value: letters, digits, '-', '_' and '.'",
     MODEL_TYPE: "DLRM or package.module:Class",

@@ -1,9 +1,11 @@
 """A small valid manifest, and what loading a changed copy of it says."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
+from rule_cases import SMALL_MANIFEST
 
 from gmeta_api.errors import ManifestError
 from gmeta_api.load import parse_job
@@ -14,29 +16,7 @@ Manifest = dict[str, Any]
 
 @pytest.fixture
 def manifest() -> Manifest:
-    return {
-        "apiVersion": "gmeta.dev/v1alpha1",
-        "kind": "MetaTrainingJob",
-        "metadata": {"name": "quickstart"},
-        "spec": {
-            "volumes": [{"name": "data", "emptyDir": {}}, {"name": "runs", "emptyDir": {}}],
-            "data": {
-                "volume": "data",
-                "path": "ml-100k",
-                "prepare": {
-                    "source": "ratings.csv",
-                    "task": ["user_id"],
-                    "labels": [{"name": "click", "rule": "rating >= 4"}],
-                    "features": [
-                        {"name": "movie", "type": "categorical", "columns": ["movie_id"]},
-                        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
-                        {"name": "age", "type": "numeric", "columns": ["age"]},
-                    ],
-                },
-            },
-            "checkpoint": {"volume": "runs", "path": "quickstart"},
-        },
-    }
+    return deepcopy(SMALL_MANIFEST)
 
 
 @pytest.fixture

@@ -63,6 +63,17 @@ def test_quantities_may_be_whole_numbers(manifest: Manifest) -> None:
     assert parse_job(manifest).spec.workers.resources.limits == {"cpu": "2", "memory": "8Gi"}
 
 
+def test_whole_numbers_are_integers_however_they_are_written(manifest: Manifest) -> None:
+    """As in what kubectl sends; a class of the user's own gets the same arguments on a laptop and on a cluster."""
+    manifest["spec"]["training"] = {"steps": 1e3}
+    manifest["spec"]["model"] = {"type": "my.models:Tower", "top": [2.0], "args": {"dropout": [1.0, 0.5, 1e300]}}
+    manifest["spec"]["optimizer"] = {"dense": {"rate": 1}}
+    spec = parse_job(manifest).spec
+    assert (spec.training.steps, spec.model.top) == (1000, (2,))
+    assert repr(spec.model.args["dropout"]) == "[1, 0.5, 1e+300]"
+    assert repr(spec.optimizer.dense.rate) == "1.0"
+
+
 def test_one_group_can_be_checked_by_itself(manifest: Manifest) -> None:
     prepare = manifest["spec"]["data"]["prepare"]
     assert validate(PrepareSpec, prepare).task == ("user_id",)
