@@ -53,10 +53,19 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Helm:
-    """A helm program and a folder for its values files."""
+    """A helm program.
+
+    Attributes:
+        program: where it is.
+        folder: for its values files.
+        release: name of the release that it renders.
+        namespace: namespace of that release.
+    """
 
     program: Path
     folder: Path
+    release: str = "gmeta"
+    namespace: str = "gmeta-system"
 
     def run(self, *arguments: str, values: Mapping[str, Any]) -> "subprocess.CompletedProcess[str]":
         """Run helm on the chart with these values; the caller looks at the exit status."""
@@ -68,7 +77,7 @@ class Helm:
 
     def template(self, values: Mapping[str, Any], *arguments: str) -> str:
         """The rendered chart."""
-        done = self.run("template", "gmeta", str(CHART), "--namespace", "gmeta-system", *arguments, values=values)
+        done = self.run("template", self.release, str(CHART), "--namespace", self.namespace, *arguments, values=values)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
