@@ -29,9 +29,12 @@ _COLUMNS = (
     ("Samples/s", "number", ".status.progress.samplesPerSecond", 0),
     ("AUC", "number", ".status.progress.auc", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Desired", "integer", ".status.workers.desired", 1),
+    ("Attempt", "integer", ".status.attempt", 1),
     ("Loss", "number", ".status.progress.loss", 1),
+    ("GAUC", "number", ".status.progress.gauc", 1),
     ("Checkpoint", "integer", ".status.lastCheckpoint.step", 1),
-    ("Goodput", "number", ".status.goodput", 1),
+    ("Failure", "string", ".status.lastFailure.class", 1),
 )
 
 

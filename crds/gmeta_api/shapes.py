@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
-from pydantic import BeforeValidator, JsonValue
+from pydantic import AfterValidator, BeforeValidator, JsonValue
 from pydantic.fields import FieldInfo
 
 from gmeta_api.spec.base import IntOrString, ListMap, Rule, SpecModel
@@ -189,7 +189,7 @@ def _with_one(shape: Shape, item: object) -> Shape:
             return replace(shape, list_key=item.key, rules=(*shape.rules, _unique(item.key)))
         case IntOrString():
             return replace(shape, kind="int-or-string", minimum=0)
-        case BeforeValidator():
+        case BeforeValidator() | AfterValidator():
             return shape
     return replace(shape, **_bound(item))
 

@@ -2,14 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gmeta_api.spec.base import ListMap, SpecModel
 
+LARGEST = 9e15
+"""Largest measure; the API server compares a whole number with the bound in 64 bits, where a larger one overflows."""
+
+
+def _rounded(value: float) -> float:
+    """A figure with six digits: `kubectl get` prints all that there are, and the run's folder has them in full."""
+    return float(f"{value:.6g}")
+
+
 Count = Annotated[int, Field(ge=0, le=2**53)]
-# Within 64 bits: the API server compares a whole number with the bounds as an integer, and a larger bound overflows.
-Measure = Annotated[float, Field(ge=-(2.0**53), le=2.0**53)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Measure = Annotated[float, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_rounded)]
+Share = Annotated[float, Field(ge=0, le=1), AfterValidator(_rounded)]
 Text = Annotated[str, Field(max_length=32768)]
 ShortText = Annotated[str, Field(max_length=253)]
 Timestamp = Annotated[str, Field(max_length=40)]
@@ -20,7 +28,7 @@ class Condition(SpecModel):
     """One aspect of a job's state; the shape of Kubernetes' metav1.Condition."""
 
     type: Annotated[str, Field(min_length=1, max_length=316, pattern=r"^[A-Za-z]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")] = (
-        Field(description="The aspect, such as Running or Invalid.")
+        Field(description="The aspect, such as WorkersReady or Invalid.")
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
     observed_generation: Count | None = Field(
@@ -98,7 +106,8 @@ class Status(SpecModel):
     """What is known about a job."""
 
     state: Annotated[str, Field(max_length=63)] | None = Field(
-        default=None, description="The job in one word, such as Pending, Running, Suspended, Succeeded or Failed."
+        default=None,
+        description="The job in one word: Pending, Preparing, Running, Restarting, Suspended, Succeeded or Failed.",
     )
     reason: ShortText | None = Field(default=None, description="Cause of the state, as one CamelCase word.")
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32), ListMap("type")] = Field(
