@@ -62,6 +62,12 @@ class Report(_Part):
     last_evaluation: ReportedEvaluation | None = None
     finished: ReportedEnd | None = None
 
+    @property
+    def step(self) -> int | None:
+        """Steps that are done. Progress is told every few seconds, so the newest commit may be ahead of it."""
+        known = [part.step for part in (self.progress, self.commit) if part is not None]
+        return max(known, default=None)
+
 
 def read_report(text: str | bytes | None) -> Report | None:
     """The document in a text, or None if there is none: a pod that died in another way leaves other words."""
@@ -73,11 +79,11 @@ def read_report(text: str | bytes | None) -> Report | None:
 
 def progress_status(report: Report) -> dict[str, Any] | None:
     """The report's progress as `status.progress`."""
-    if report.progress is None:
+    if report.progress is None or report.step is None:
         return None
-    progress = report.progress.model_dump()
+    progress = {**report.progress.model_dump(), "step": report.step}
     total = report.progress.total_steps
-    percent = min(100, 100 * report.progress.step // total) if total else None
+    percent = min(100, 100 * report.step // total) if total else None
     return _camel(Progress(**progress, percent=percent, gauc=_gauc(report.last_evaluation)))
 
 

@@ -89,7 +89,6 @@ def _times(view: View, decision: Decision, before: Mapping[str, Any]) -> dict[st
 
 def _last_failure(failure: Failure, report: Report | None, now: datetime) -> dict[str, Any]:
     pod = failure.pod
-    progress = report.progress if report is not None else None
     return LastFailure(
         pod=pod.name,
         node=pod.node,
@@ -97,7 +96,7 @@ def _last_failure(failure: Failure, report: Report | None, now: datetime) -> dic
         reason=pod.reason,
         failure_class=failure.kind.name,
         rank=pod.slot[1] if pod.role == "worker" else None,
-        step=progress.step if progress is not None else None,
+        step=report.step if report is not None else None,
         message=last_words(pod).removeprefix(": ") or None,
         time=to_text(pod.ended_at or pod.leaves_by or now),
     ).model_dump(by_alias=True, exclude_none=True)
