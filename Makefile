@@ -7,15 +7,17 @@ RUNS ?= runs
 VOLUME ?= volumes/data
 HELM := .cache/helm
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker/pyproject.toml)
-# Of `make images`: the program, where the images belong (`registry.example/team/`), flags of its own, and the torch wanted.
+# Of `make images`: the program, where the images belong (`registry.example/team/`), their tag, flags of the program, and
+# the torch wanted.
 IMAGE_BUILDER ?= $(or $(shell command -v buildah || command -v docker),$(error make images needs buildah or docker on PATH))
 IMAGE_PREFIX ?=
+IMAGE_TAG ?= $(VERSION)
 IMAGE_FLAGS ?=
 ACCELERATOR ?= cpu
 TORCH_INDEX_URL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-all e2e lint crds reference chart images wheels clean
+.PHONY: help env quickstart test test-all e2e e2e-all e2e-images lint crds reference chart images wheels clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +51,15 @@ test: $(VENV)/.dev $(HELM)/.ready lint  ## lint, types and every test that fits 
 test-all: $(VENV)/.dev $(HELM)/.ready lint  ## `make test` and the long suites
 	$(RUN) $(BIN)/python -m pytest -q
 
-e2e: $(VENV)/.dev  ## jobs on a real cluster: GMETA_TEST_CLUSTER names its control script, which has the image gmeta-worker:e2e
-	$(RUN) $(BIN)/python -m pytest -q tests/e2e
+# The cluster is $KUBECONFIG's where that is set, else the one of the control script GMETA_TEST_CLUSTER.
+e2e: $(VENV)/.dev $(HELM)/.ready  ## chart and jobs on a real cluster, three tests (CONTRIBUTING.md: which cluster)
+	$(RUN) $(BIN)/python -m pytest -v tests/e2e/test_smoke.py
+
+e2e-all: $(VENV)/.dev $(HELM)/.ready  ## every end-to-end test
+	$(RUN) $(BIN)/python -m pytest -v tests/e2e
+
+e2e-images: $(VENV)/.dev  ## build this checkout's images and load them on the nodes of GMETA_TEST_CLUSTER
+	$(BIN)/python tools/e2e_images.py $(or $(GMETA_TEST_CLUSTER),$(error GMETA_TEST_CLUSTER is not set: the control script of a cluster))
 
 lint: $(VENV)/.dev  ## ruff, mypy and hadolint
 	$(BIN)/ruff check .
@@ -72,9 +81,9 @@ chart: $(VENV)/.dev $(HELM)/.ready  ## regenerate the chart's README; lint and r
 	    $(HELM)/$$helm lint --strict --quiet helm/gmeta && $(HELM)/$$helm template gmeta helm/gmeta > /dev/null || exit 1; done
 
 images:  ## build gmeta-operator and gmeta-worker with buildah or docker (docs/images.md)
-	$(IMAGE_BUILDER) build $(IMAGE_FLAGS) --file Dockerfile.operator --tag $(IMAGE_PREFIX)gmeta-operator:$(VERSION) .
+	$(IMAGE_BUILDER) build $(IMAGE_FLAGS) --file Dockerfile.operator --tag $(IMAGE_PREFIX)gmeta-operator:$(IMAGE_TAG) .
 	$(IMAGE_BUILDER) build $(IMAGE_FLAGS) --build-arg ACCELERATOR=$(ACCELERATOR) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) \
-	    --file Dockerfile.worker --tag $(IMAGE_PREFIX)gmeta-worker:$(VERSION) .
+	    --file Dockerfile.worker --tag $(IMAGE_PREFIX)gmeta-worker:$(IMAGE_TAG) .
 
 wheels: $(VENV)/.dev  ## build the three wheels into dist/
 	for part in crds operator worker; do $(BIN)/python -m build --quiet --wheel --outdir dist $$part || exit 1; done

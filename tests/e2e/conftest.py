@@ -1,40 +1,97 @@
-"""The real cluster: `GMETA_TEST_CLUSTER` is its control script, `GMETA_TEST_WORKER_IMAGE` a worker image that it has.
+"""One cluster, one release of the chart and one agent for all end-to-end tests; namespaces of their own for each."""
 
-The operator runs beside the cluster, as this checkout has it; the jobs run in pods.
-"""
-
-import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from e2e_cluster import Cluster, Jobs, Operator
+from e2e_cluster import WAYS, Cluster, environment_cluster
+from e2e_jobs import Jobs
+from e2e_node import NodeAgent
+from e2e_release import Release
+from local_job import LocalJob, call
+from unavailable import unavailable
 
-IMAGE = os.environ.get("GMETA_TEST_WORKER_IMAGE", "gmeta-worker:e2e")
+TAG = "e2e"
+IMAGES = {
+    f"{image}.{part}": value
+    for image in ("image", "workerImage")
+    for part, value in (("tag", TAG), ("pullPolicy", "Never"))
+}
+
+
+def pytest_report_header() -> str:
+    found = environment_cluster()
+    return f"cluster: {found.name if found else 'none'}"
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    script = os.environ.get("GMETA_TEST_CLUSTER")
-    if not script:
-        pytest.skip("GMETA_TEST_CLUSTER is not set: the path of a script that starts a cluster")
-    result = Cluster(Path(script))
-    result.up()
-    return result
+    found = environment_cluster()
+    if found is None:
+        unavailable(f"no cluster: set {WAYS}")
+    try:
+        found.up()
+    except AssertionError as error:
+        unavailable(f"the cluster does not run: {error}")
+    return found
 
 
-@pytest.fixture
-def operator(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
-    running = Operator(cluster, IMAGE, tmp_path / "operator.log")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def jobs(cluster: Cluster, operator: Operator, tmp_path: Path) -> Iterator[Jobs]:
-    made = Jobs(cluster, f"e2e-{uuid.uuid4().hex[:8]}", tmp_path)
-    made.prepare_volumes()
+@pytest.fixture(scope="session")
+def agent(cluster: Cluster) -> Iterator[NodeAgent]:
+    """The tests' hand on the node that the jobs' volumes are on."""
+    namespace = "gmeta-e2e-agent"
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    made = NodeAgent(cluster, namespace, f"gmeta-operator:{TAG}")
+    made.start()
     yield made
-    made.clean()
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, agent: NodeAgent) -> Iterator[Release]:
+    """The operator, from the chart. In the end the chart leaves the CRD, which then goes too, and nothing else."""
+    values = {**IMAGES, r"nodeSelector.kubernetes\.io/hostname": agent.node}
+    release = Release(cluster, values)
+    release.install()
+    yield release
+    log = release.log()
+    release.uninstall()
+    assert release.left() == []
+    crd = "customresourcedefinition/metatrainingjobs.gmeta.dev"
+    cluster.kubectl("delete", crd)
+    cluster.kubectl("delete", "namespace", release.namespace, "--wait=false")
+    assert "Traceback" not in log, log
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small job's volume `data`: ratings, and the dataset made of them."""
+    local = LocalJob(tmp_path_factory.mktemp("small"))
+    code, output = call("prepare", local.manifest, "--volume", f"data={local.folder / 'data'}")
+    assert code == 0, output
+    return local.folder / "data"
+
+
+@pytest.fixture
+def make_jobs(cluster: Cluster, agent: NodeAgent, operator: Release, small_data: Path) -> Iterator[Callable[[], Jobs]]:
+    """Makes namespaces for jobs; after the test nothing of the jobs may be left in them."""
+    made: list[Jobs] = []
+
+    def make() -> Jobs:
+        jobs = Jobs(cluster, agent, f"gmeta-e2e-{uuid.uuid4().hex[:8]}")
+        made.append(jobs)
+        jobs.open()
+        jobs.claim("data", small_data)
+        jobs.claim("runs")
+        return jobs
+
+    yield make
+    for jobs in made:
+        jobs.clean()
+
+
+@pytest.fixture
+def jobs(make_jobs: Callable[[], Jobs]) -> Jobs:
+    """A namespace with the small job's volumes."""
+    return make_jobs()

@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from tools.e2e_images import wheel_options
 from tools.image_layers import added, layers
 from tools.third_party import requirements
 
@@ -73,6 +74,16 @@ def test_requirements_of_the_images() -> None:
     assert not any(name.startswith("torch") for name in operator)
     # The worker's image installs these two first, by a pattern on this list.
     assert [name for name in worker if re.match(r"(torch|numpy)[^a-z]", name)] == ["numpy>=2", "torch>=2.11,<2.14"]
+
+
+def test_the_folders_of_wheels_of_this_machine_are_mounted_into_a_build(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    setting = f"{folders[0]}\nhttps://index.example/wheels {tmp_path / 'missing'} {folders[1]}\n"
+    mounts = [part for folder in folders for part in ("-v", f"{folder}:{folder}:ro")]
+    assert wheel_options(setting) == [*mounts, "--build-arg", f"PIP_FIND_LINKS={folders[0]} {folders[1]}"]
+    assert wheel_options("") == []
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)

@@ -8,6 +8,7 @@ from typing import IO
 
 import pytest
 from tools.image_layers import added, layers
+from unavailable import unavailable
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 160_000_000
@@ -19,7 +20,7 @@ def build(tag: str, out: Path, context: Path, *options: str) -> Path:
     """Build with the kit beside GMETA_TEST_CLUSTER; skipped, with the reason, where it is not set."""
     cluster = os.environ.get("GMETA_TEST_CLUSTER")
     if cluster is None:
-        pytest.skip("GMETA_TEST_CLUSTER is not set: point it to the `cluster` script that build-image.sh lies beside")
+        unavailable("GMETA_TEST_CLUSTER is not set: point it to the `cluster` script that build-image.sh lies beside")
     script = Path(cluster).parent / "build-image.sh"
     subprocess.run([str(script), tag, str(out), str(context), *options], check=True, capture_output=True, text=True)
     return out
