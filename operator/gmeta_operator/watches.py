@@ -74,6 +74,20 @@ async def run_watches(registry: kopf.OperatorRegistry, settings: Settings, ready
     )
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Remembers nothing: no handler asks what has changed, and to find out kopf copies every object of every event."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """Nothing of an object."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: object) -> None:
+        """Nothing."""
+
+    def store(self, **_: object) -> None:
+        """Nothing."""
+
+
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """No peering, no posted events, streams that notice their own death, pods selected by the server."""
     result = kopf.OperatorSettings()
@@ -81,7 +95,7 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     result.posting.enabled = False
     result.persistence.finalizer = f"{GROUP}/finalizer"
     result.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    result.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    result.persistence.diffbase_storage = NoDiffs()
     result.watching.server_timeout = SERVER_SECONDS
     result.watching.client_timeout = CLIENT_SECONDS
     result.watching.label_selectors["pods"] = JOB_LABEL
