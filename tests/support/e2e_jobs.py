@@ -80,7 +80,7 @@ class Jobs:
 
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl in this namespace."""
-        return self.cluster.kubectl(*arguments, "-n", self.namespace)
+        return self.cluster.kubectl("-n", self.namespace, *arguments)
 
     def status(self, name: str) -> Status:
         """The status of a job."""
@@ -151,23 +151,31 @@ def condition(status: Status, kind: str) -> tuple[str, str, str]:
 
 
 def claim(namespace: str, name: str, path: str, node: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A static volume on a folder of a node, and the claim on it."""
+    """A static volume on a folder of a node, and the claim that it is kept for.
+
+    The volume names the claim: the other way round it may take the 15 s until their controller looks at all again.
+    """
     shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     size = {"storage": "1Gi"}
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
-    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}
-    volume = f"{namespace}-{name}"
+    volume = {
+        **shared,
+        "capacity": size,
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name},
+        "hostPath": {"path": path},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+    }
     return (
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": volume},
-            "spec": {**shared, "capacity": size, "hostPath": {"path": path}, "nodeAffinity": affinity},
+            "metadata": {"name": f"{namespace}-{name}"},
+            "spec": volume,
         },
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": name, "namespace": namespace},
-            "spec": {**shared, "resources": {"requests": size}, "volumeName": volume},
+            "spec": {**shared, "resources": {"requests": size}},
         },
     )
