@@ -67,7 +67,10 @@ def measure(folder: Path, repeats: int, jobs: int, seconds: float) -> Figures:
     """All figures, printed as they come."""
     server, coordinators = Server(), Coordinators()
     server.prepare()
-    figures: Figures = {"workers_per_job": WORKERS, "jobs": jobs, "import_seconds": import_seconds()}
+    load, _, _ = os.getloadavg()
+    figures: Figures = {"machine_load": load, "workers_per_job": WORKERS, "jobs": jobs}
+    figures["import_seconds"] = import_seconds()
+    print(f"load of the machine before: {load:.1f} on {os.cpu_count()} cores")
     watch = server.watch_pods()
     with coordinators.serving(), Operator(folder / "operator.log") as operator:
         figures["start_seconds"] = operator.start_seconds

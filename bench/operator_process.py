@@ -98,6 +98,15 @@ def import_seconds() -> float:
     return min(times)
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing about connections that the operator drops when it ends."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing."""
+
+
 class Coordinators:
     """Answers GET /v1/status on every loopback address: the same for ever, or with a step that goes up."""
 
@@ -157,8 +166,7 @@ class Coordinators:
             def log_message(self, *_: Any) -> None:  # noqa: ANN401
                 """Nothing."""
 
-        server = ThreadingHTTPServer(("", COORDINATOR_PORT), Handler)
-        server.daemon_threads = True
+        server = _Quiet(("", COORDINATOR_PORT), Handler)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
