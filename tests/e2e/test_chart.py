@@ -4,7 +4,7 @@ import pytest
 from e2e_cluster import Cluster, wait_for
 from e2e_release import Release
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def test_helm_test_passes_and_leaves_nothing(operator: Release) -> None:

@@ -9,12 +9,16 @@ from e2e_cluster import Cluster
 from e2e_jobs import Jobs, condition
 from e2e_node import NodeAgent
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 GPU = "nvidia.com/gpu"
 DEFAULT_SHM_BYTES = 64 << 20
 # The worker itself runs one replica so far and refuses three, so another program stands in its place.
-STAND_IN = "import signal\nsignal.sigwait({signal.SIGTERM})\n"
+STAND_IN = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+signal.pause()
+"""
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ ENDED = ("Succeeded", "Failed")
 LONG = {"epochs": 200}
 """Training that leaves time to disturb it."""
 
+GONE_SECONDS = 120
+"""A kubelet may take a minute, until it next removes dead containers, to report that a deleted pod has gone."""
+
 Status = dict[str, Any]
 
 
@@ -76,7 +79,7 @@ class Jobs:
     def delete(self, name: str) -> None:
         """Delete a job and wait until all that belonged to it has gone."""
         self.kubectl("delete", "mtj", name, "--timeout=20s")
-        wait_for(f"the end of what belonged to {name}", lambda: not self.children(name), 90)
+        wait_for(f"the end of what belonged to {name}", lambda: not self.children(name), GONE_SECONDS)
 
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl in this namespace."""
@@ -137,7 +140,7 @@ class Jobs:
     def clean(self) -> None:
         """Delete everything, and fail if the jobs leave anything behind."""
         self.kubectl("delete", "mtj", "--all", "--timeout=20s")
-        wait_for(f"the end of {self.children()}", lambda: not self.children(), 90)
+        wait_for(f"the end of {self.children()}", lambda: not self.children(), GONE_SECONDS)
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
         volumes = [f"{self.namespace}-{name}" for name in self.claims]
         self.cluster.kubectl("delete", "pv", *volumes, "--ignore-not-found", "--wait=false")
