@@ -127,10 +127,9 @@ class Controller:
         try:
             plan = await self._act(key, memory)
         except ApiError as error:
-            plan = self._plan(key, memory, str(error))
-            await self._write_status(key, plan)
+            await self._tell(key, self._plan(key, memory, str(error)))
             raise
-        await self._write_status(key, plan)
+        await self._tell(key, plan)
         return self._wake(key, memory, plan)
 
     def _memory(self, key: Key, job: Resource) -> Memory:
@@ -174,7 +173,7 @@ class Controller:
         return reconcile(observed, self.settings, self.clock())
 
     async def _act(self, key: Key, memory: Memory) -> Plan:
-        """Everything of a plan but the status, which tells of it. It stops at the first refusal: order matters."""
+        """Everything of a plan but what tells of it. It stops at the first refusal: order matters."""
         plan = self._plan(key, memory)
         for thing in plan.applies:
             await self.api.apply(thing)
@@ -185,8 +184,6 @@ class Controller:
         memory.seen = None
         for name in plan.deletes:
             await self.api.delete_pod(key[0], name)
-        for event in plan.events:
-            await self._record(event)
         return plan
 
     async def _create(self, key: Key, memory: Memory, pod: Object) -> None:
@@ -199,6 +196,11 @@ class Controller:
             await self._relist(key, memory)
             if pod["metadata"]["name"] not in {each.name for each in self._pods(key, memory)}:
                 raise  # a pod of a former job of this name, which has yet to go
+
+    async def _tell(self, key: Key, plan: Plan) -> None:
+        for event in plan.events:
+            await self._record(event)
+        await self._write_status(key, plan)
 
     async def _record(self, event: Object) -> None:
         """Record an event; one that is there already has been recorded before a crash."""

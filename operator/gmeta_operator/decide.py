@@ -10,6 +10,7 @@ from gmeta_api.spec import FaultToleranceSpec, MetaTrainingJob
 from gmeta_api.status import RestartCounts
 from gmeta_operator.history import History
 from gmeta_operator.pods import LOST_AFTER, PodFacts, Slot
+from gmeta_operator.timestamps import to_text
 
 MAX_DOUBLINGS = 30
 COORDINATOR: Slot = ("coordinator", 0)
@@ -43,7 +44,8 @@ class Failure:
 
     def __str__(self) -> str:
         ended = "was lost" if self.pod.exit_code is None else f"ended with exit code {self.pod.exit_code}"
-        return f"{self.pod.name} {ended} ({self.kind.name}){last_words(self.pod)}"
+        reason = f", {self.pod.reason}" if self.pod.reason else ""
+        return f"{self.pod.name} {ended} ({self.kind.name}{reason}){last_words(self.pod)}"
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,16 @@ class View:
     now: datetime
 
     @cached_property
+    def workers(self) -> tuple[Slot, ...]:
+        """The slots of the workers that the job should have."""
+        return tuple(("worker", index) for index in range(self.job.spec.workers.replicas))
+
+    @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The slots that should be filled now."""
         if self.job.spec.data.prepare is not None and not self.history.prepared:
             return (PREPARE,)
-        return (COORDINATOR, *(("worker", index) for index in range(self.job.spec.workers.replicas)))
+        return (COORDINATOR, *self.workers)
 
     @cached_property
     def newest(self) -> dict[Slot, PodFacts]:
@@ -125,6 +132,14 @@ def end_message(coordinator: PodFacts) -> str:
     """How the coordinator says that the attempt has ended."""
     report = coordinator.last_report
     return report.finished.message if report is not None and report.finished is not None else "the job is complete"
+
+
+def outlook(view: View, failure: Failure) -> str:
+    """What comes after a failure that is not the end."""
+    if failure.action == "RestartUncounted":
+        return "starting again, not counted against faultTolerance.backoffLimit"
+    limits, before = view.job.spec.fault_tolerance, view.history.restarts.counted
+    return f"restart {before + 1} of {limits.backoff_limit} at {to_text(_due(view, failure, before))}"
 
 
 def last_words(pod: PodFacts) -> str:
@@ -204,13 +219,15 @@ def _price(view: View, failure: Failure, before: RestartCounts) -> tuple[Restart
     if counted > limits.backoff_limit:
         message = f"{failure}; faultTolerance.backoffLimit of {limits.backoff_limit} restarts is reached"
         return before, None, End(False, "BackoffLimitExceeded", message)
-    due = (failure.pod.ended_at or view.now) + timedelta(seconds=_delay(limits, before.counted))
+    due = _due(view, failure, before.counted)
     return RestartCounts(counted=counted, uncounted=before.uncounted), due if due > view.now else None, None
 
 
-def _delay(limits: FaultToleranceSpec, former: int) -> int:
-    doublings = min(former, MAX_DOUBLINGS)
-    return min(limits.max_backoff_seconds, limits.restart_backoff_seconds << doublings)
+def _due(view: View, failure: Failure, former: int) -> datetime:
+    """When the restart after so many former ones is due: the wait doubles from one to the next."""
+    limits = view.job.spec.fault_tolerance
+    seconds = min(limits.max_backoff_seconds, limits.restart_backoff_seconds << min(former, MAX_DOUBLINGS))
+    return (failure.pod.ended_at or failure.pod.leaves_by or view.now) + timedelta(seconds=seconds)
 
 
 def _earlier(first: datetime | None, second: datetime | None) -> datetime | None:

@@ -11,7 +11,7 @@ from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import Condition
-from gmeta_operator.conditions import Aspect, to_conditions, unknown_aspects
+from gmeta_operator.conditions import STARTING, Aspect, Refusal, to_conditions, unknown_aspects
 from gmeta_operator.decide import Decision, Start, View, decide
 from gmeta_operator.history import condition_status, read_history
 from gmeta_operator.pods import PodFacts
@@ -73,7 +73,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     view = View(job, observed.pods, read_history(before, observed.pods, suspend=suspend), now)
     decision = decide(view)
     made = decision if observed.trouble is None else replace(decision, start=())
-    status = active_status(view, made, observed.job, observed.report, observed.trouble, invalid)
+    status = active_status(view, made, observed.job, observed.report, _refusal(observed, decision), invalid)
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
     plan = Plan(
         deletes=stop,
@@ -82,6 +82,13 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         wake=decision.wake,
     )
     return _with_pods(plan, job, decision, settings)
+
+
+def _refusal(observed: Observed, decision: Decision) -> Refusal | None:
+    """The pod that could not be made: they are made in order, and the first refusal ends the pass."""
+    if observed.trouble is None or not decision.start:
+        return None
+    return Refusal(decision.start[0].slot, observed.trouble)
 
 
 def _with_pods(plan: Plan, job: MetaTrainingJob, decision: Decision, settings: Settings) -> Plan:
@@ -142,7 +149,8 @@ def _events(
     summary = _summary(status)
     if (before.get("state"), before.get("reason")) == (status.get("state"), status.get("reason")):
         return
-    warning = status["state"] in ("Failed", "Restarting") or status["reason"] == "SpecInvalid"
+    waiting = status["state"] == "Pending" and status["reason"] != STARTING
+    warning = waiting or status["state"] in ("Failed", "Restarting")
     yield event(job, "Warning" if warning else "Normal", status["reason"], summary, now)
 
 

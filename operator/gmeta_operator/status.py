@@ -6,7 +6,7 @@ from typing import Any
 
 from gmeta_api.objects import worker_selector
 from gmeta_api.status import Condition, LastFailure
-from gmeta_operator.conditions import activity, aspects, to_conditions
+from gmeta_operator.conditions import Refusal, activity, aspects, to_conditions
 from gmeta_operator.decide import COORDINATOR, Decision, Failure, View, last_words
 from gmeta_operator.report import Report, checkpoint_status, progress_status
 from gmeta_operator.timestamps import to_text
@@ -17,21 +17,21 @@ def active_status(
     decision: Decision,
     resource: Mapping[str, Any],
     report: Report | None,
-    trouble: str | None,
+    refusal: Refusal | None,
     invalid: Condition,
 ) -> dict[str, Any]:
     """The whole status; what is not known anew stays as it was written."""
     before = resource.get("status", {})
     generation = resource["metadata"].get("generation", 0)
     own = invalid.model_dump(by_alias=True, exclude_none=True)
-    conditions = to_conditions(aspects(view, decision, trouble), before, generation, view.now)
+    conditions = to_conditions(aspects(view, decision, refusal), before, generation, view.now)
     status = {
         **_carried(before),
-        **_state(view, decision),
+        **_state(view, decision, refusal),
         "conditions": [own, *conditions],
         "observedGeneration": generation,
         "attempt": max([view.history.attempt, *(start.attempt for start in decision.start)]),
-        "workers": _workers(view),
+        "workers": _workers(view, decision),
         "selector": worker_selector(view.job.metadata.name),
         "restarts": _restarts(view, decision),
         **_reported(_newest_report(view, report)),
@@ -47,15 +47,17 @@ def _carried(before: Mapping[str, Any]) -> dict[str, Any]:
     return {name: before[name] for name in kept if name in before}
 
 
-def _state(view: View, decision: Decision) -> dict[str, Any]:
+def _state(view: View, decision: Decision, refusal: Refusal | None) -> dict[str, Any]:
     if decision.end is not None:
         return {"state": "Succeeded" if decision.end.succeeded else "Failed", "reason": decision.end.reason}
-    state, reason, _ = activity(view, decision)
+    state, reason, _ = activity(view, decision, refusal)
     return {"state": state, "reason": reason}
 
 
-def _workers(view: View) -> dict[str, Any]:
-    ready = sum(pod.ready for pod in view.newest.values() if pod.role == "worker")
+def _workers(view: View, decision: Decision) -> dict[str, Any]:
+    """The pods of a job that has ended are being cleaned up: none counts, since the status stays as it is now."""
+    running = () if decision.end is not None else view.newest.values()
+    ready = sum(pod.ready for pod in running if pod.role == "worker")
     return {"desired": view.job.spec.workers.replicas, "ready": ready}
 
 

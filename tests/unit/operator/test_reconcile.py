@@ -111,6 +111,8 @@ def test_success_takes_the_last_words_and_makes_nothing_again() -> None:
         status = await process.sync(1)
         assert (status["state"], status["reason"]) == ("Succeeded", "Completed")
         assert conditions(status)["Succeeded"] == ("True", "Completed")
+        assert conditions(status)["WorkersReady"] == ("False", "JobEnded")
+        assert status["workers"] == {"desired": 1, "ready": 0}
         assert (status["progress"]["auc"], status["completionTime"]) == (0.7, "2026-01-02T12:00:02Z")
         server.live.clear()
         await process.sync(1)
@@ -149,6 +151,8 @@ def test_a_restart_waits_for_its_back_off() -> None:
         server.end("movies-w0-0", 137, process.now)
         status = await process.sync()
         assert (len(server.made), status["state"], status["reason"]) == (2, "Restarting", "Killed")
+        words = "movies-w0-0 ended with exit code 137 (Killed); restart 1 of 6 at 2026-01-02T12:00:11Z"
+        assert status["conditions"][5]["message"] == words
         await process.sync(9)
         assert len(server.made) == 2
         await process.sync(1)
@@ -285,8 +289,12 @@ def test_a_refused_pod_is_told_and_tried_again() -> None:
         with pytest.raises(ApiError, match="exceeded quota"):
             await process.sync()
         status = server.job["status"]
-        assert conditions(status)["WorkersReady"] == ("False", "CreateFailed")
-        assert "exceeded quota: team" in status["conditions"][4]["message"]
+        told = {each["type"]: (each["reason"], each["message"]) for each in status["conditions"]}
+        assert told["CoordinatorReady"] == ("CreateFailed", "0 of 1 running; exceeded quota: team")
+        assert told["WorkersReady"] == ("Missing", "0 of 1 running; a pod has yet to be made")
+        assert told["Succeeded"] == ("CreateFailed", "a pod was refused and is tried again: exceeded quota: team")
+        assert (status["state"], status["reason"]) == ("Pending", "CreateFailed")
+        assert [(each["type"], each["reason"]) for each in server.events.values()] == [("Warning", "CreateFailed")]
         server.refuse = None
         await process.sync(1)
         assert len(server.made) == 2
@@ -302,6 +310,7 @@ def test_a_missing_image_is_told() -> None:
         status = await process.sync(1)
         assert conditions(status)["WorkersReady"] == ("False", "ImagePullBackOff")
         assert (status["state"], status["reason"]) == ("Pending", "ImagePullBackOff")
+        assert [each["type"] for each in server.events.values()] == ["Normal", "Warning"]
 
     story(tell)
 
@@ -312,6 +321,7 @@ def test_suspend_gives_up_the_pods_and_resume_starts_a_new_attempt() -> None:
         server.job["spec"]["runPolicy"] = {"suspend": True}
         status = await process.sync(1)
         assert (status["state"], server.running()) == ("Suspended", [])
+        assert conditions(status)["WorkersReady"] == ("False", "SuspendRequested")
         server.job["spec"]["runPolicy"] = {"suspend": False}
         status = await process.sync(1)
         assert server.made[2:] == ["movies-coordinator-1", "movies-w0-1"]
