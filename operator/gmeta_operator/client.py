@@ -11,7 +11,7 @@ import kopf
 
 from gmeta_api.crd import PLURAL
 from gmeta_api.objects import Object
-from gmeta_api.spec import KIND
+from gmeta_api.spec import API_VERSION, KIND
 
 FIELD_MANAGER = "gmeta-operator"
 TIMEOUT = aiohttp.ClientTimeout(total=30.0)
@@ -70,8 +70,8 @@ class Api:
         return await self._request("PATCH", _path(thing, named=True), thing, {"force": "true"}, APPLY)
 
     async def apply_status(self, job: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
-        """Server-side apply of a whole status; refused if the job is another one of the same name."""
-        metadata = {name: job["metadata"][name] for name in ("name", "namespace", "uid")}
+        """Server-side apply of a whole status; refused with 409 if the job is not at that version any more."""
+        metadata = {name: job["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
         thing = {"apiVersion": job["apiVersion"], "kind": job["kind"], "metadata": metadata, "status": dict(status)}
         return await self._request("PATCH", f"{_path(thing, named=True)}/status", thing, {"force": "true"}, APPLY)
 
@@ -79,20 +79,28 @@ class Api:
         """Create an object; refused with 409 if there is one of its name."""
         return await self._request("POST", _path(thing), thing)
 
-    async def delete_pod(self, namespace: str, name: str) -> None:
-        """Ask a pod to end and go; one that is gone already is as good."""
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Ask a pod to end and go; refused with 409 if there is another one of its name."""
         thing = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        await self._request("DELETE", _path(thing, named=True), options)
+
+    async def get_job(self, namespace: str, name: str) -> Object | None:
+        """A job; None if there is none."""
+        thing = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"namespace": namespace, "name": name}}
         try:
-            await self._request("DELETE", _path(thing, named=True))
+            return await self._request("GET", _path(thing, named=True))
         except ApiError as error:
             if error.status != 404:
                 raise
+            return None
 
-    async def pods(self, namespace: str, selector: str) -> list[Object]:
-        """The pods that a label selector selects."""
+    async def list_pods(self, namespace: str, selector: str) -> tuple[list[Object], int]:
+        """The pods that a label selector selects, and the version that the list is of."""
         thing = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace}}
         found = await self._request("GET", _path(thing), params={"labelSelector": selector})
-        return [{"apiVersion": "v1", "kind": "Pod", **item} for item in found["items"]]
+        pods = [{"apiVersion": "v1", "kind": "Pod", **item} for item in found["items"]]
+        return pods, int(found["metadata"]["resourceVersion"])
 
     async def _request(
         self,

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gmeta_operator.decide import COORDINATOR, PREPARE, Decision, View, outlook
+from gmeta_operator.decide import Decision
+from gmeta_operator.failures import outlook
 from gmeta_operator.history import condition_status
-from gmeta_operator.pods import PodFacts, Slot
+from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
 from gmeta_operator.timestamps import to_text
+from gmeta_operator.view import View
 
 MAX_MESSAGE = 4096
 CREATE_FAILED = "CreateFailed"
@@ -25,28 +27,21 @@ class Aspect:
     message: str
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A pod whose creation was refused, and the API server's words."""
-
-    slot: Slot
-    message: str
-
-
-def aspects(view: View, decision: Decision, refusal: Refusal | None) -> tuple[Aspect, ...]:
+def aspects(view: View, decision: Decision) -> tuple[Aspect, ...]:
     """Every condition of a valid job but Invalid."""
     return (
         _suspended(view),
-        _dataset_ready(view, refusal),
-        _group_ready("CoordinatorReady", view, decision, [COORDINATOR], refusal),
-        _group_ready("WorkersReady", view, decision, view.workers, refusal),
-        _succeeded(view, decision, refusal),
+        _dataset_ready(view, decision),
+        _attempt_started(view, decision),
+        _group_ready("CoordinatorReady", view, decision, [COORDINATOR]),
+        _group_ready("WorkersReady", view, decision, view.workers),
+        _succeeded(view, decision),
     )
 
 
 def unknown_aspects() -> tuple[Aspect, ...]:
     """The conditions of a job that is not acted upon because its spec is invalid."""
-    kinds = ("Suspended", "DatasetReady", "CoordinatorReady", "WorkersReady", "Succeeded")
+    kinds = ("Suspended", "DatasetReady", "AttemptStarted", "CoordinatorReady", "WorkersReady", "Succeeded")
     return tuple(Aspect(kind, "Unknown", "SpecInvalid", "see the condition Invalid") for kind in kinds)
 
 
@@ -76,20 +71,29 @@ def _suspended(view: View) -> Aspect:
     return Aspect("Suspended", "False", "NotSuspended", "runPolicy.suspend is not set")
 
 
-def _dataset_ready(view: View, refusal: Refusal | None) -> Aspect:
+def _dataset_ready(view: View, decision: Decision) -> Aspect:
     if view.job.spec.data.prepare is None:
         return Aspect("DatasetReady", "True", "NoPreparation", "the manifest has no data.prepare")
     if view.history.prepared:
         return Aspect("DatasetReady", "True", "Prepared", "the dataset has been made")
     if view.job.spec.run_policy.suspend:
         return _idle("DatasetReady", "SuspendRequested", "the job is suspended")
-    found = _of_pods("DatasetReady", view, [PREPARE], refusal)
+    found = _of_pods("DatasetReady", view, decision, [PREPARE])
     if found.status == "True":
         return Aspect("DatasetReady", "False", "Preparing", "the dataset is being made")
     return found
 
 
-def _group_ready(kind: str, view: View, decision: Decision, slots: Sequence[Slot], refusal: Refusal | None) -> Aspect:
+def _attempt_started(view: View, decision: Decision) -> Aspect:
+    there = {*view.newest, *(start.slot for start in decision.start)}
+    if view.history.started or there.issuperset(view.slots):
+        return Aspect("AttemptStarted", "True", "PodsCreated", "every pod has been made once")
+    if view.trouble is not None:
+        return Aspect("AttemptStarted", "False", CREATE_FAILED, view.trouble)
+    return Aspect("AttemptStarted", "False", "Waiting", "pods are made once those of the former attempt have left")
+
+
+def _group_ready(kind: str, view: View, decision: Decision, slots: Sequence[Slot]) -> Aspect:
     """Whether the pods that train run, and if not, why."""
     if decision.end is not None:
         return _idle(kind, "JobEnded", "the job has ended")
@@ -97,31 +101,31 @@ def _group_ready(kind: str, view: View, decision: Decision, slots: Sequence[Slot
         return _idle(kind, "SuspendRequested", "the job is suspended")
     if PREPARE in view.slots:
         return _idle(kind, "WaitingForDataset", "the dataset comes first; see the condition DatasetReady")
-    return _of_pods(kind, view, slots, refusal)
+    return _of_pods(kind, view, decision, slots)
 
 
 def _idle(kind: str, reason: str, message: str) -> Aspect:
     return Aspect(kind, "False", reason, message)
 
 
-def _of_pods(kind: str, view: View, slots: Sequence[Slot], refusal: Refusal | None) -> Aspect:
+def _of_pods(kind: str, view: View, decision: Decision, slots: Sequence[Slot]) -> Aspect:
     pods = [view.newest.get(slot) for slot in slots]
-    ready = sum(pod is not None and pod.ready for pod in pods)
+    ready = sum(view.runs(pod) for pod in pods)
     text = f"{ready} of {len(slots)} running"
     if ready == len(slots):
         return Aspect(kind, "True", "Running", text)
-    if refusal is not None and refusal.slot in slots:
-        return Aspect(kind, "False", CREATE_FAILED, f"{text}; {refusal.message}")
-    reason, message = next(why for pod in pods if (why := _why_not(pod)))
+    if decision.refused in slots:
+        return Aspect(kind, "False", CREATE_FAILED, f"{text}; {view.trouble}")
+    starting = {start.slot for start in decision.start}
+    others = [pod for slot, pod in zip(slots, pods, strict=True) if slot not in starting and not view.runs(pod)]
+    reason, message = _why_not(others[0]) if others else ("Pending", "being made")
     return Aspect(kind, "False", reason, f"{text}; {message}")
 
 
-def _why_not(pod: PodFacts | None) -> tuple[str, str] | None:
+def _why_not(pod: PodFacts | None) -> tuple[str, str]:
     """Why a pod does not run, as reason and message."""
     if pod is None:
         return "Missing", "a pod has yet to be made"
-    if pod.ready:
-        return None
     if pod.phase == "Succeeded":
         return "Completed", f"{pod.name} has done its work"
     if pod.phase == "Failed":
@@ -133,28 +137,29 @@ def _why_not(pod: PodFacts | None) -> tuple[str, str] | None:
     return "Pending", f"{pod.name} is pending"
 
 
-def _succeeded(view: View, decision: Decision, refusal: Refusal | None) -> Aspect:
+def _succeeded(view: View, decision: Decision) -> Aspect:
     if decision.end is not None:
         return Aspect(
             "Succeeded", "True" if decision.end.succeeded else "False", decision.end.reason, decision.end.message
         )
-    _, reason, message = activity(view, decision, refusal)
+    _, reason, message = activity(view, decision)
     return Aspect("Succeeded", "Unknown", reason, message)
 
 
-def activity(view: View, decision: Decision, refusal: Refusal | None) -> tuple[str, str, str]:
+def activity(view: View, decision: Decision) -> tuple[str, str, str]:
     """State, reason and message of a job that has not ended."""
     if view.job.spec.run_policy.suspend:
         return "Suspended", "SuspendRequested", "runPolicy.suspend is set"
-    if refusal is not None:
-        return "Pending", CREATE_FAILED, f"a pod was refused and is tried again: {refusal.message}"
+    if view.trouble is not None:
+        return "Pending", CREATE_FAILED, f"a request was refused and is made again: {view.trouble}"
     if decision.failure is not None:
-        return "Restarting", decision.failure.kind.name, f"{decision.failure}; {outlook(view, decision.failure)}"
+        next_step = outlook(decision.failure, view.job.spec.fault_tolerance, view.history.restarts)
+        return "Restarting", decision.failure.kind.name, f"{decision.failure}; {next_step}"
     stuck = next((pod for pod in view.newest.values() if pod.waiting is not None and not pod.ended), None)
     if stuck is not None and stuck.waiting is not None:
         return "Pending", stuck.waiting.reason, f"{stuck.name}: {stuck.waiting.message or stuck.waiting.reason}"
     if PREPARE in view.slots:
         return "Preparing", "Preparing", "the dataset is being made"
-    if len(view.newest) == len(view.slots) and all(pod.ready or pod.ended for pod in view.newest.values()):
+    if len(view.newest) == len(view.slots) and all(view.runs(pod) or pod.ended for pod in view.newest.values()):
         return "Running", "Training", "all pods run"
     return "Pending", STARTING, "pods are starting"

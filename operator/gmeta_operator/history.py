@@ -17,11 +17,14 @@ class History:
         attempt: the newest attempt.
         restarts: all restarts.
         prepared: whether the dataset has been made.
+        started: whether every pod of the attempt has been made once, or of the preparation where that comes first. A
+            slot that is empty then has lost its pod.
     """
 
     attempt: int
     restarts: RestartCounts
     prepared: bool
+    started: bool
 
 
 def read_history(status: Mapping[str, Any], pods: Iterable[PodFacts], *, suspend: bool) -> History:
@@ -32,14 +35,18 @@ def read_history(status: Mapping[str, Any], pods: Iterable[PodFacts], *, suspend
     pods = tuple(pods)
     written = RestartCounts(**status.get("restarts", {}))
     resumed = condition_status(status, "Suspended") == "True" and not suspend
+    attempt = max([status.get("attempt", 0) + resumed, *(pod.attempt for pod in pods)])
+    was_prepared = condition_status(status, "DatasetReady") == "True"
+    prepared = was_prepared or any(pod.role == "prepare" and pod.phase == "Succeeded" for pod in pods)
     return History(
-        attempt=max([status.get("attempt", 0) + resumed, *(pod.attempt for pod in pods)]),
+        attempt=attempt,
         restarts=RestartCounts(
             counted=max([written.counted, *(pod.restarts.counted for pod in pods)]),
             uncounted=max([written.uncounted + resumed, *(pod.restarts.uncounted for pod in pods)]),
         ),
-        prepared=condition_status(status, "DatasetReady") == "True"
-        or any(pod.role == "prepare" and pod.phase == "Succeeded" for pod in pods),
+        prepared=prepared,
+        started=condition_status(status, "AttemptStarted") == "True"
+        and (status["attempt"], was_prepared) == (attempt, prepared),
     )
 
 
@@ -47,3 +54,8 @@ def condition_status(status: Mapping[str, Any], kind: str) -> str | None:
     """The status of a condition as it was written last."""
     found = (condition["status"] for condition in status.get("conditions", ()) if condition["type"] == kind)
     return next(found, None)
+
+
+def has_ended(status: Mapping[str, Any]) -> bool:
+    """Whether the status says that the job has ended."""
+    return condition_status(status, "Succeeded") in ("True", "False")

@@ -13,9 +13,11 @@ from gmeta_operator.timestamps import from_text
 Slot = tuple[str, int]
 """Role and index: the place in a job that one pod after another fills."""
 
+COORDINATOR: Slot = ("coordinator", 0)
+PREPARE: Slot = ("prepare", 0)
+
 LOST_AFTER = timedelta(seconds=10)
 """How long after its grace period a pod that is being deleted and does not end is taken for lost with its node."""
-
 
 BEGINNING = ("ContainerCreating", "PodInitializing")
 """What every pod waits for at its start; it says nothing."""
@@ -35,6 +37,7 @@ class PodFacts:
 
     Attributes:
         name: its name.
+        uid: what tells it from other pods of its name.
         slot: its role and index.
         attempt: the attempt that it belongs to.
         restarts: restarts of the job until this pod, itself included.
@@ -46,11 +49,12 @@ class PodFacts:
         exit_code: of its container, once that has ended.
         reason: Kubernetes' reason for its end.
         message: last words of its container, or what Kubernetes says about its end.
-        ended_at: when its container ended.
+        ended_at: when its container ended; where none was ever run, when the pod is known to have changed last.
         waiting: why it does not run yet.
     """
 
     name: str
+    uid: str
     slot: Slot
     attempt: int
     restarts: RestartCounts
@@ -104,6 +108,7 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
     ended = container.get("state", {}).get("terminated", {})
     return PodFacts(
         name=metadata["name"],
+        uid=metadata["uid"],
         slot=(labels[ROLE_LABEL], int(labels[INDEX_LABEL])),
         attempt=int(labels[ATTEMPT_LABEL]),
         restarts=RestartCounts(
@@ -117,9 +122,19 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         exit_code=ended.get("exitCode"),
         reason=status.get("reason") or _own_reason(ended),
         message=ended.get("message") or status.get("message"),
-        ended_at=from_text(ended.get("finishedAt")),
+        ended_at=from_text(ended.get("finishedAt") or _last_change(pod)),
         waiting=_waiting(status, container),
     )
+
+
+def _last_change(pod: Mapping[str, Any]) -> str | None:
+    """When a pod that has ended, such as one that its node has refused, last changed."""
+    status = pod.get("status", {})
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return None
+    made: str | None = pod["metadata"].get("creationTimestamp")
+    changes = (each.get("lastTransitionTime") for each in status.get("conditions", ()))
+    return max((change for change in changes if change), default=made)
 
 
 def _own_reason(ended: Mapping[str, Any]) -> str | None:

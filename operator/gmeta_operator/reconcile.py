@@ -11,14 +11,15 @@ from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import Condition
-from gmeta_operator.conditions import STARTING, Aspect, Refusal, to_conditions, unknown_aspects
-from gmeta_operator.decide import Decision, Start, View, decide
-from gmeta_operator.history import condition_status, read_history
+from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
+from gmeta_operator.decide import Decision, Start, after_refusal, decide
+from gmeta_operator.history import has_ended, read_history
 from gmeta_operator.pods import PodFacts
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
 from gmeta_operator.validity import checked, validity_condition
+from gmeta_operator.view import View
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Observed:
         job: the custom resource as the API server has it.
         pods: its pods.
         report: the newest status document of its coordinator.
-        trouble: why the last creation of a child failed.
+        trouble: why a child could not be made just now; nothing is made then.
     """
 
     job: Mapping[str, Any]
@@ -43,19 +44,21 @@ class Plan:
     """What is written for a job, in this order.
 
     Attributes:
+        job: the custom resource that it is for, as it was observed.
         applies: shared objects to be applied before pods are made.
         creates: pods to be made.
-        deletes: names of pods to be deleted.
         events: Kubernetes events to be recorded.
         status: the whole status; None where it is as it should be.
+        deletes: pods to be deleted. The status is written before: it has to tell what goes with them.
         wake: when to look again if nothing happens until then.
     """
 
+    job: Mapping[str, Any]
     applies: tuple[Object, ...] = ()
     creates: tuple[Object, ...] = ()
-    deletes: tuple[str, ...] = ()
     events: tuple[Object, ...] = ()
     status: dict[str, Any] | None = None
+    deletes: tuple[PodFacts, ...] = ()
     wake: datetime | None = None
 
 
@@ -64,31 +67,24 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     before = observed.job.get("status", {})
     generation = observed.job["metadata"].get("generation", 0)
     invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
-    if condition_status(before, "Succeeded") in ("True", "False"):
+    if has_ended(before):
         return _after_the_end(observed)
     job, _ = checked(observed.job)
     if job is None:
         return _invalid(observed, invalid, now)
-    suspend = job.spec.run_policy.suspend
-    view = View(job, observed.pods, read_history(before, observed.pods, suspend=suspend), now)
-    decision = decide(view)
-    made = decision if observed.trouble is None else replace(decision, start=())
-    status = active_status(view, made, observed.job, observed.report, _refusal(observed, decision), invalid)
+    history = read_history(before, observed.pods, suspend=job.spec.run_policy.suspend)
+    view = View(job, observed.pods, history, now, observed.report, observed.trouble)
+    decision = decide(view) if observed.trouble is None else after_refusal(decide(view))
+    status = active_status(view, decision, observed.job, invalid)
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
     plan = Plan(
-        deletes=stop,
+        observed.job,
         events=tuple(_events(observed.job, before, status, now)),
         status=None if status == before else status,
+        deletes=stop,
         wake=decision.wake,
     )
     return _with_pods(plan, job, decision, settings)
-
-
-def _refusal(observed: Observed, decision: Decision) -> Refusal | None:
-    """The pod that could not be made: they are made in order, and the first refusal ends the pass."""
-    if observed.trouble is None or not decision.start:
-        return None
-    return Refusal(decision.start[0].slot, observed.trouble)
 
 
 def _with_pods(plan: Plan, job: MetaTrainingJob, decision: Decision, settings: Settings) -> Plan:
@@ -124,7 +120,7 @@ def _invalid(observed: Observed, invalid: Condition, now: datetime) -> Plan:
     changes = {"conditions": [own, *conditions], "observedGeneration": generation, "reason": invalid.reason}
     status = {"state": "Pending", **before, **changes}
     events = tuple(_events(observed.job, before, status, now))
-    return Plan(status=None if status == before else status, events=events)
+    return Plan(observed.job, status=None if status == before else status, events=events)
 
 
 def _others(before: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -134,12 +130,12 @@ def _others(before: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _after_the_end(observed: Observed) -> Plan:
     """A job that has ended makes nothing again; what its policy does not keep goes."""
     policy = observed.job["spec"].get("runPolicy", {}).get("cleanPodPolicy", "Running")
-    return Plan(deletes=_cleaned(policy, observed.pods))
+    return Plan(observed.job, deletes=_cleaned(policy, observed.pods))
 
 
-def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[str, ...]:
+def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[PodFacts, ...]:
     unwanted = {"All": pods, "Running": [each for each in pods if not each.ended], "None": ()}[policy]
-    return tuple(each.name for each in unwanted if each.leaves_by is None)
+    return tuple(each for each in unwanted if each.leaves_by is None)
 
 
 def _events(

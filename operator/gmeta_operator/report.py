@@ -1,34 +1,48 @@
 """The coordinator's status document, as far as the operator reads it. Fields that it does not know are passed over."""
 
-from typing import Any
+import math
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from gmeta_api.status import LastCheckpoint, Progress
+from gmeta_api.status import LARGEST, Count, LastCheckpoint, Progress
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+def _within(lowest: float, highest: float) -> AfterValidator:
+    """What lies beyond is cut, and what is not finite left out: a loss that explodes must not stop the status."""
+
+    def bounded(value: float | None) -> float | None:
+        return min(max(value, lowest), highest) if value is not None and math.isfinite(value) else None
+
+    return AfterValidator(bounded)
+
+
+_Measure = Annotated[float | None, _within(-LARGEST, LARGEST)]
+_Share = Annotated[float | None, _within(0.0, 1.0)]
+
+
 class ReportedProgress(_Part):
     """How far the job is."""
 
-    epoch: int
-    step: int
-    total_steps: int
-    samples: int
-    samples_per_second: float
-    tasks_per_second: float
-    loss: float | None = None
-    auc: float | None = None
+    epoch: Count
+    step: Count
+    total_steps: Count
+    samples: Count
+    samples_per_second: _Measure
+    tasks_per_second: _Measure
+    loss: _Measure = None
+    auc: _Share = None
 
 
 class ReportedRow(_Part):
     """Quality at one shot."""
 
     adapted: bool
-    gauc: float | None = None
+    gauc: _Share = None
 
 
 class ReportedEvaluation(_Part):
@@ -40,8 +54,8 @@ class ReportedEvaluation(_Part):
 class ReportedCommit(_Part):
     """The newest commit."""
 
-    attempt: int
-    step: int
+    attempt: Count
+    step: Count
     path: str
 
 

@@ -1,44 +1,39 @@
 """The status of a job that is acted upon."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from gmeta_api.objects import worker_selector
 from gmeta_api.status import Condition, LastFailure
-from gmeta_operator.conditions import Refusal, activity, aspects, to_conditions
-from gmeta_operator.decide import COORDINATOR, Decision, Failure, View, last_words
+from gmeta_operator.conditions import activity, aspects, to_conditions
+from gmeta_operator.decide import Decision
+from gmeta_operator.failures import Failure, last_words
+from gmeta_operator.pods import COORDINATOR
 from gmeta_operator.report import Report, checkpoint_status, progress_status
 from gmeta_operator.timestamps import to_text
+from gmeta_operator.view import View
 
 
-def active_status(
-    view: View,
-    decision: Decision,
-    resource: Mapping[str, Any],
-    report: Report | None,
-    refusal: Refusal | None,
-    invalid: Condition,
-) -> dict[str, Any]:
+def active_status(view: View, decision: Decision, resource: Mapping[str, Any], invalid: Condition) -> dict[str, Any]:
     """The whole status; what is not known anew stays as it was written."""
     before = resource.get("status", {})
     generation = resource["metadata"].get("generation", 0)
     own = invalid.model_dump(by_alias=True, exclude_none=True)
-    conditions = to_conditions(aspects(view, decision, refusal), before, generation, view.now)
+    conditions = to_conditions(aspects(view, decision), before, generation, view.now)
     status = {
         **_carried(before),
-        **_state(view, decision, refusal),
+        **_state(view, decision),
         "conditions": [own, *conditions],
         "observedGeneration": generation,
         "attempt": max([view.history.attempt, *(start.attempt for start in decision.start)]),
         "workers": _workers(view, decision),
         "selector": worker_selector(view.job.metadata.name),
         "restarts": _restarts(view, decision),
-        **_reported(_newest_report(view, report)),
+        **_reported(_newest_report(view)),
         **_times(view, decision, before),
     }
     if decision.failure is not None:
-        status["lastFailure"] = _last_failure(decision.failure, report, view.now)
+        status["lastFailure"] = _last_failure(decision.failure, view.report)
     return status
 
 
@@ -47,17 +42,17 @@ def _carried(before: Mapping[str, Any]) -> dict[str, Any]:
     return {name: before[name] for name in kept if name in before}
 
 
-def _state(view: View, decision: Decision, refusal: Refusal | None) -> dict[str, Any]:
+def _state(view: View, decision: Decision) -> dict[str, Any]:
     if decision.end is not None:
         return {"state": "Succeeded" if decision.end.succeeded else "Failed", "reason": decision.end.reason}
-    state, reason, _ = activity(view, decision, refusal)
+    state, reason, _ = activity(view, decision)
     return {"state": state, "reason": reason}
 
 
 def _workers(view: View, decision: Decision) -> dict[str, Any]:
     """The pods of a job that has ended are being cleaned up: none counts, since the status stays as it is now."""
-    running = () if decision.end is not None else view.newest.values()
-    ready = sum(pod.ready for pod in running if pod.role == "worker")
+    pods = () if decision.end is not None else view.newest.values()
+    ready = sum(view.runs(pod) for pod in pods if pod.role == "worker")
     return {"desired": view.job.spec.workers.replicas, "ready": ready}
 
 
@@ -66,10 +61,10 @@ def _restarts(view: View, decision: Decision) -> dict[str, Any]:
     return {"counted": max(each.counted for each in counts), "uncounted": max(each.uncounted for each in counts)}
 
 
-def _newest_report(view: View, polled: Report | None) -> Report | None:
+def _newest_report(view: View) -> Report | None:
     coordinator = view.newest.get(COORDINATOR)
     last = coordinator.last_report if coordinator is not None else None
-    return last or polled
+    return last or view.report
 
 
 def _reported(report: Report | None) -> dict[str, Any]:
@@ -89,7 +84,7 @@ def _times(view: View, decision: Decision, before: Mapping[str, Any]) -> dict[st
     return times
 
 
-def _last_failure(failure: Failure, report: Report | None, now: datetime) -> dict[str, Any]:
+def _last_failure(failure: Failure, report: Report | None) -> dict[str, Any]:
     pod = failure.pod
     return LastFailure(
         pod=pod.name,
@@ -100,5 +95,5 @@ def _last_failure(failure: Failure, report: Report | None, now: datetime) -> dic
         rank=pod.slot[1] if pod.role == "worker" else None,
         step=report.step if report is not None else None,
         message=last_words(pod).removeprefix(": ") or None,
-        time=to_text(pod.ended_at or pod.leaves_by or now),
+        time=to_text(failure.at),
     ).model_dump(by_alias=True, exclude_none=True)

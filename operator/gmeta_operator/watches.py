@@ -10,7 +10,7 @@ from gmeta_api.objects import JOB_LABEL
 from gmeta_api.spec import GROUP, VERSION
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.settings import Settings
-from gmeta_operator.store import Store, pod_key
+from gmeta_operator.store import Store
 from gmeta_operator.work_queue import WorkQueue
 
 SERVER_SECONDS = 300
@@ -28,23 +28,12 @@ def watch(store: Store, queue: WorkQueue, metrics: OperatorMetrics) -> kopf.Oper
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def _job(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         metrics.heard(PLURAL)
-        job = event["object"]
-        key = (job["metadata"]["namespace"], job["metadata"]["name"])
-        if event["type"] == "DELETED":
-            store.drop_job(key)
-        else:
-            store.put_job(job)
-        queue.add(key)
+        queue.add(store.hear_job(event["type"], event["object"]))
 
     @kopf.on.event("", "v1", "pods", labels={JOB_LABEL: kopf.PRESENT}, registry=registry)
     async def _pod(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         metrics.heard("pods")
-        pod = event["object"]
-        if event["type"] == "DELETED":
-            store.drop_pod(pod)
-        else:
-            store.put_pod(pod)
-        queue.add(pod_key(pod))
+        queue.add(store.hear_pod(event["type"], event["object"]))
 
     return registry
 

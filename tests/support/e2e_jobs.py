@@ -106,6 +106,13 @@ class Jobs:
         about = [each for each in found if each["involvedObject"].get("name") == name]
         return [(each["type"], each["reason"], each["message"]) for each in about]
 
+    def has_warned(self, name: str, reason: str, beginning: str) -> bool:
+        """Whether a warning of that reason begins so; a restart ends with its time."""
+        return any(
+            (kind, why) == ("Warning", reason) and message.startswith(beginning)
+            for kind, why, message in self.events(name)
+        )
+
     def wait(self, name: str, what: str, condition: Callable[[Status], bool], seconds: float = 90) -> Status:
         """Wait until a job's status meets a condition; the status. It will not once the job has ended otherwise."""
         deadline = time.monotonic() + seconds

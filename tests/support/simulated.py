@@ -1,175 +1,252 @@
-"""A small API server: what the operator needs of one, with crashes where a test wants them."""
+"""A small API server for one job: what the operator needs of one, and what a cluster does to a job's pods."""
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gmeta_api.objects import JOB_LABEL, ROLE_LABEL, Object, PodDefaults
+from gmeta_api.objects import Object
 from gmeta_operator.client import ApiError
-from gmeta_operator.controller import Controller
 from gmeta_operator.report import Report
-from gmeta_operator.settings import Settings
-from gmeta_operator.store import Resource, Store
-from gmeta_operator.work_queue import WorkQueue
+from gmeta_operator.store import Resource
+from gmeta_operator.timestamps import from_text, to_text
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = ("team", "movies")
-SETTINGS = Settings(PodDefaults("worker:1"))
+GRACE = timedelta(seconds=30)
+
+POINTS = (
+    "apply ConfigMap",
+    "apply Service",
+    "apply NetworkPolicy",
+    "create Pod",
+    "create Event",
+    "apply status",
+    "delete Pod",
+)
+"""The writes of the operator."""
+
+PREPARE = {
+    "source": "ratings.csv",
+    "task": ["user"],
+    "labels": [{"name": "click", "rule": "rating >= 4"}],
+    "features": [{"name": "movie", "type": "categorical", "columns": ["movie"]}],
+    "supportOrder": {"by": "seed"},
+    "split": {"by": "task", "train": 0.8, "valid": 0.1, "test": 0.1},
+}
+
+Watcher = Callable[[str, Object], None]
+Gate = Callable[[str, str], None]
 
 
-def manifest(**groups: Any) -> dict[str, Any]:
+def welcoming(point: str, when: str) -> None:
+    """A gate that lets every request pass."""
+
+
+def refusing(refused: str, message: str = "exceeded quota: team") -> Gate:
+    """A gate that refuses the requests of one name."""
+
+    def gate(point: str, when: str) -> None:
+        if (point, when) == (refused, "before"):
+            raise ApiError(403, message)
+
+    return gate
+
+
+def manifest(**groups: Any) -> Object:
     spec = {
         "volumes": [{"name": "all", "emptyDir": {}}],
         "data": {"volume": "all", "path": "set"},
         "checkpoint": {"volume": "all", "path": "run"},
         **groups,
     }
-    metadata = {"name": KEY[1], "namespace": KEY[0], "uid": "u-1", "generation": 1, "resourceVersion": "1"}
+    metadata = {"name": KEY[1], "namespace": KEY[0]}
     return {"apiVersion": "gmeta.dev/v1alpha1", "kind": "MetaTrainingJob", "metadata": metadata, "spec": spec}
 
 
-class Crash(BaseException):
-    """The operator's process ends, here and now."""
-
-
 class Server:
-    """Holds one job and its children.
+    """Holds one job and its children. Objects are never changed, but replaced by newer ones.
 
     Attributes:
+        now: the time.
+        job: the job; None once it is deleted.
+        live: the pods by name.
+        applied: what was applied, by kind and name.
+        events: recorded events by name.
         made: the names of all pods that were ever created, in order.
         status_writes: number of writes of the status.
-        crash_at: moments until the operator crashes; each write has one before it and one after it.
-        refuse: the message with which the creation of pods is refused, if it is.
+        gate: passed before and after each request, by its name; what it raises happens to the operator.
+        witness: is told of each write to pods, events and status that is about to take effect, with its object.
+        watchers: are told of each change of the job and its pods.
+        report: what the coordinator answers; None where it does not.
     """
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.job = job
-        self.live: dict[str, dict[str, Any]] = {}
+    def __init__(self, job: Object) -> None:
+        self.now = NOON
+        self.live: dict[str, Object] = {}
         self.applied: dict[tuple[str, str], Object] = {}
         self.events: dict[str, Object] = {}
         self.made: list[str] = []
         self.status_writes = 0
-        self.crash_at: int | None = None
-        self.refuse: str | None = None
-        self._version = 1
+        self.gate: Gate = welcoming
+        self.witness: Callable[[str, Object], None] = lambda verb, thing: None
+        self.watchers: list[Watcher] = []
+        self.report: Report | None = None
+        self.version = 0
+        self.job: Object | None = None
+        self.submit(job)
+
+    # The users and the cluster.
+
+    def submit(self, job: Object) -> None:
+        """A user makes the job."""
+        self.job = self._kept({**job, "metadata": {**job["metadata"], "uid": self._new_uid("job"), "generation": 1}})
+        self._tell("ADDED", self.job)
+
+    def edit(self, **groups: Any) -> None:
+        """A user changes groups of the spec."""
+        assert self.job is not None
+        metadata = {**self.job["metadata"], "generation": self.job["metadata"]["generation"] + 1}
+        self.job = self._kept({**self.job, "metadata": metadata, "spec": {**self.job["spec"], **groups}})
+        self._tell("MODIFIED", self.job)
+
+    def withdraw(self) -> None:
+        """A user deletes the job; its pods are the garbage collector's."""
+        assert self.job is not None
+        gone, self.job = self._kept(self.job), None
+        self._tell("DELETED", gone)
+
+    def collect_garbage(self) -> None:
+        """Pods without their job go."""
+        uid = self.job["metadata"]["uid"] if self.job else None
+        for name in [name for name, pod in self.live.items() if owner(pod) != uid]:
+            self.remove(name)
 
     def set_pod(self, name: str, **status: Any) -> None:
         """The kubelet writes a pod's status."""
         pod = self.live[name]
-        pod["status"] = status
-        self._touch(pod)
-
-    def end(self, name: str, code: int, now: datetime, message: str = "", reason: str = "Error") -> None:
-        """A pod's container ends."""
-        terminated = {"exitCode": code, "reason": reason, "message": message, "finishedAt": now.isoformat()}
-        state = [{"ready": False, "state": {"terminated": terminated}}]
-        self.set_pod(name, phase="Failed" if code else "Succeeded", containerStatuses=state)
+        self.live[name] = self._kept({**pod, "status": status})
+        self._tell("MODIFIED", self.live[name])
 
     def start(self, name: str) -> None:
         """A pod's container starts."""
         self.set_pod(name, phase="Running", podIP="10.0.0.1", containerStatuses=[{"ready": True, "state": {}}])
 
+    def end(self, name: str, code: int, message: str = "", reason: str = "Error") -> None:
+        """A pod's container ends."""
+        terminated = {"exitCode": code, "reason": reason, "message": message, "finishedAt": to_text(self.now)}
+        state = [{"ready": False, "state": {"terminated": terminated}}]
+        self.set_pod(name, phase="Failed" if code else "Succeeded", containerStatuses=state)
+
+    def evict(self, name: str) -> None:
+        """The kubelet ends a pod without a word of its container."""
+        change = {"type": "Ready", "status": "False", "lastTransitionTime": to_text(self.now)}
+        self.set_pod(name, phase="Failed", reason="Evicted", conditions=[change])
+
+    def stop(self, name: str) -> None:
+        """Somebody deletes a pod: it has its grace period to end, and none if it has not begun or is over."""
+        pod = self.live[name]
+        if pod["status"]["phase"] != "Running":
+            self.remove(name)
+        elif "deletionTimestamp" not in pod["metadata"]:
+            metadata = {**pod["metadata"], "deletionTimestamp": to_text(self.now + GRACE)}
+            self.live[name] = self._kept({**pod, "metadata": metadata})
+            self._tell("MODIFIED", self.live[name])
+
+    def remove(self, name: str) -> None:
+        """A pod is gone at once."""
+        self._tell("DELETED", self._kept(self.live.pop(name)))
+
+    def leave(self) -> None:
+        """The kubelet removes what was told to end."""
+        for name in [name for name, pod in self.live.items() if "deletionTimestamp" in pod["metadata"]]:
+            self.remove(name)
+
+    def running(self) -> list[str]:
+        """The pods that have neither ended nor been told to."""
+        return sorted(name for name, pod in self.live.items() if not ended(pod) and leaves_by(pod) is None)
+
+    # The API.
+
     async def apply(self, thing: Object) -> Object:
-        with self._write():
+        with self._request(f"apply {thing['kind']}"):
             self.applied[thing["kind"], thing["metadata"]["name"]] = thing
         return thing
 
     async def apply_status(self, job: Resource, status: Resource) -> Object:
-        assert job["metadata"]["uid"] == self.job["metadata"]["uid"]
-        with self._write():
-            self.job["status"] = copy.deepcopy(dict(status))
+        with self._request("apply status"):
+            if self.job is None:
+                raise ApiError(404, "the job is not found")
+            if job["metadata"]["resourceVersion"] != self.job["metadata"]["resourceVersion"]:
+                raise ApiError(409, "the object has been modified")
+            self.witness("status", dict(status))
             self.status_writes += 1
-            self._touch(self.job)
-        return copy.deepcopy(self.job)
+            self.job = self._kept({**self.job, "status": dict(status)})
+            self._tell("MODIFIED", self.job)
+        return self.job
 
     async def create(self, thing: Object) -> Object:
         kept = self.events if thing["kind"] == "Event" else self.live
         name = thing["metadata"]["name"]
-        if name in kept:
-            raise ApiError(409, f"{name} already exists")
-        if self.refuse and thing["kind"] == "Pod":
-            raise ApiError(403, self.refuse)
-        with self._write():
-            kept[name] = made = copy.deepcopy(thing)
-            made["metadata"]["uid"] = f"{name}-{self._version}"
-            made.setdefault("status", {"phase": "Pending"})
-            self._touch(made)
+        with self._request(f"create {thing['kind']}"):
+            if name in kept:
+                raise ApiError(409, f"{name} already exists")
+            self.witness(thing["kind"], thing)
+            metadata = {**thing["metadata"], "uid": self._new_uid(name), "creationTimestamp": to_text(self.now)}
+            made = kept[name] = self._kept({**thing, "metadata": metadata, "status": {"phase": "Pending"}})
             if kept is self.live:
                 self.made.append(name)
-        return copy.deepcopy(made)
+                self._tell("ADDED", made)
+        return made
 
-    async def delete_pod(self, namespace: str, name: str) -> None:
-        with self._write():
-            self.live.pop(name, None)
+    async def delete_pod(self, namespace: str, name: str, uid: str | None) -> None:
+        with self._request("delete Pod"):
+            if name not in self.live:
+                raise ApiError(404, f"{name} is not found")
+            if uid not in (None, self.live[name]["metadata"]["uid"]):
+                raise ApiError(409, "the uid in the precondition does not match")
+            self.witness("delete", self.live[name])
+            self.stop(name)
 
-    async def pods(self, namespace: str, selector: str) -> list[Object]:
+    async def get_job(self, namespace: str, name: str) -> Object | None:
+        with self._request("get job"):
+            return self.job
+
+    async def list_pods(self, namespace: str, selector: str) -> tuple[list[Object], int]:
         label, value = selector.split("=")
-        assert label == JOB_LABEL
-        return [copy.deepcopy(pod) for pod in self.live.values() if pod["metadata"]["labels"][label] == value]
+        with self._request("list Pods"):
+            found = [pod for pod in self.live.values() if pod["metadata"]["labels"][label] == value]
+            return found, self.version
 
-    def running(self) -> list[tuple[str, str]]:
-        """Role and name of the pods that have not ended."""
-        live = (pod for pod in self.live.values() if pod["status"]["phase"] in ("Pending", "Running"))
-        return sorted((pod["metadata"]["labels"][ROLE_LABEL], pod["metadata"]["name"]) for pod in live)
+    @contextmanager
+    def _request(self, point: str) -> Iterator[None]:
+        self.gate(point, "before")
+        yield
+        self.gate(point, "after")
 
-    def _touch(self, thing: dict[str, Any]) -> None:
-        self._version += 1
-        thing["metadata"]["resourceVersion"] = str(self._version)
+    def _new_uid(self, name: str) -> str:
+        return f"{name}-{self.version}"
 
-    def _write(self) -> "_Write":
-        return _Write(self)
+    def _kept(self, thing: Object) -> Object:
+        self.version += 1
+        return {**thing, "metadata": {**thing["metadata"], "resourceVersion": str(self.version)}}
 
-    def crash_point(self) -> None:
-        """One of the moments before and after each write."""
-        if self.crash_at is not None:
-            self.crash_at -= 1
-            if self.crash_at < 0:
-                self.crash_at = None
-                raise Crash
+    def _tell(self, kind: str, thing: Object) -> None:
+        for watcher in self.watchers:
+            watcher(kind, thing)
 
 
-class _Write:
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def __enter__(self) -> None:
-        self._server.crash_point()
-
-    def __exit__(self, *_: object) -> None:
-        self._server.crash_point()
+def ended(pod: Object) -> bool:
+    return pod["status"]["phase"] in ("Succeeded", "Failed")
 
 
-class Process:
-    """One life of the operator over a server: its store and memory go with it."""
+def leaves_by(pod: Object) -> datetime | None:
+    return from_text(pod["metadata"].get("deletionTimestamp"))
 
-    def __init__(self, server: Server, now: datetime = NOON) -> None:
-        self.server = server
-        self.now = now
-        self.store = Store()
-        self.report: Report | None = None
-        self.controller = Controller(server, self.store, WorkQueue(), SETTINGS, self._ask, clock=lambda: self.now)
-        self.hear()
 
-    def hear(self) -> None:
-        """The watches catch up."""
-        self.store.put_job(copy.deepcopy(self.server.job))
-        for pod in self.server.live.values():
-            self.store.put_pod(copy.deepcopy(pod))
-        for known in self.store.pods(KEY, "u-1"):
-            if known["metadata"]["name"] not in self.server.live:
-                self.store.drop_pod(known)
-
-    async def sync(self, seconds: float = 0) -> dict[str, Any]:
-        """Hear everything, then one pass; the status after it."""
-        self.now += timedelta(seconds=seconds)
-        self.hear()
-        await self.controller.sync(KEY)
-        status: dict[str, Any] = self.server.job.get("status", {})
-        return status
-
-    async def _ask(self, address: str) -> Report | None:
-        return self.report
+def owner(pod: Object) -> str:
+    uid: str = pod["metadata"]["ownerReferences"][0]["uid"]
+    return uid
 
 
 def conditions(status: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

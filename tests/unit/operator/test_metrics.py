@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from simulated import NOON, Process, Server, manifest
+from simulated import Server, manifest, refusing, welcoming
+from simulated_operator import Operator
 
 from gmeta_operator.client import ApiError, verb_and_resource
 from gmeta_operator.metrics import OTHER, STATES, OperatorMetrics
@@ -74,38 +75,38 @@ def test_jobs_are_counted_by_state_anew_each_time() -> None:
 @in_a_loop
 async def test_the_first_pods_of_a_new_job_are_timed_once() -> None:
     server = Server(manifest(workers={"replicas": 1}))
-    process = Process(server)
-    metrics = process.controller.metrics
-    server.refuse = "quota"
+    operator = Operator(server)
+    metrics = operator.controller.metrics
+    server.gate = refusing("create Pod")
     with pytest.raises(ApiError):
-        await process.sync()
+        operator.sync()
     assert value(metrics, "pods_created_seconds_count") == 0
-    server.refuse = None
-    await process.sync()
+    server.gate = welcoming
+    operator.sync()
     server.live.clear()
-    await process.sync()
+    operator.sync()
     assert value(metrics, "pods_created_seconds_count") == 1
-    reborn = Process(server)
+    reborn = Operator(server)
     server.live.clear()
-    await reborn.sync()
+    reborn.sync()
     assert value(reborn.controller.metrics, "pods_created_seconds_count") == 0, "a job that another life has seen"
 
 
 @in_a_loop
 async def test_restarts_ends_and_polls_are_counted() -> None:
     server = Server(manifest(workers={"replicas": 1}, faultTolerance={"backoffLimit": 1, "restartBackoffSeconds": 1}))
-    process = Process(server)
-    metrics = process.controller.metrics
-    await process.sync()
+    operator = Operator(server)
+    metrics = operator.controller.metrics
+    operator.sync()
     for name in list(server.live):
         server.start(name)
-    await process.sync()
-    server.end("movies-w0-0", 137, NOON)
-    await process.sync(seconds=5)
-    await process.sync(seconds=5)
-    server.end("movies-w0-1", 137, process.now)
-    await process.sync(seconds=5)
-    await process.sync(seconds=5)
+    operator.sync()
+    server.end("movies-w0-0", 137)
+    operator.sync(seconds=5)
+    operator.sync(seconds=5)
+    server.end("movies-w0-1", 137)
+    operator.sync(seconds=5)
+    operator.sync(seconds=5)
     assert value(metrics, "restarts_total", kind="counted") == 1
     assert value(metrics, "restarts_total", kind="uncounted") == 0
     assert value(metrics, "jobs_ended_total", state="Failed", reason="BackoffLimitExceeded") == 1

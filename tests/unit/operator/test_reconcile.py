@@ -1,25 +1,17 @@
 """What the operator does about what happens to a job, through the real controller over a simulated API server."""
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from simulated import NOON, Process, Server, conditions, manifest
+from simulated import PREPARE, Server, conditions, manifest, refusing, welcoming
+from simulated_operator import Operator
 
 from gmeta_api.exit_codes import ExitCode
 from gmeta_operator.client import ApiError
 from gmeta_operator.report import read_report
 
-PREPARE = {
-    "source": "ratings.csv",
-    "task": ["user"],
-    "labels": [{"name": "click", "rule": "rating >= 4"}],
-    "features": [{"name": "movie", "type": "categorical", "columns": ["movie"]}],
-    "supportOrder": {"by": "seed"},
-    "split": {"by": "task", "train": 0.8, "valid": 0.1, "test": 0.1},
-}
 DONE = {"outcome": "succeeded", "message": "all steps are done", "exit_code": 0}
 PROGRESS = {
     "epoch": 1,
@@ -39,29 +31,35 @@ def report(**parts: Any) -> str:
     )
 
 
-def story(tell: Callable[[Server, Process], Coroutine[Any, Any, None]], **groups: Any) -> Server:
+def story(tell: Callable[[Server, Operator], None], **groups: Any) -> Server:
     """Run a story about a job on a fresh server."""
     server = Server(manifest(**groups))
-    asyncio.run(tell(server, Process(server)))
+    tell(server, Operator(server))
     return server
 
 
-async def begin(server: Server, process: Process) -> None:
-    await process.sync()
+def told(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Reason and message of each condition."""
+    return {each["type"]: (each["reason"], each["message"]) for each in status["conditions"]}
+
+
+def begin(server: Server, operator: Operator) -> None:
+    operator.sync()
     server.start("movies-coordinator-0")
     server.start("movies-w0-0")
-    await process.sync(1)
+    operator.sync(1)
 
 
 def test_first_sight_makes_everything_and_sets_every_condition() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        status = await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        status = operator.sync()
         assert conditions(status) == {
             "Invalid": ("False", "SpecValid"),
             "Suspended": ("False", "NotSuspended"),
             "DatasetReady": ("True", "NoPreparation"),
-            "CoordinatorReady": ("False", "Missing"),
-            "WorkersReady": ("False", "Missing"),
+            "AttemptStarted": ("True", "PodsCreated"),
+            "CoordinatorReady": ("False", "Pending"),
+            "WorkersReady": ("False", "Pending"),
             "Succeeded": ("Unknown", "Starting"),
         }
         assert {each["observedGeneration"] for each in status["conditions"]} == {1}
@@ -77,10 +75,10 @@ def test_first_sight_makes_everything_and_sets_every_condition() -> None:
 
 
 def test_running_shows_progress_and_repeats_nothing() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        process.report = read_report(report(last_evaluation={"rows": [{"adapted": True, "gauc": 0.6}]}))
-        await begin(server, process)
-        status = await process.sync(5)
+    def tell(server: Server, operator: Operator) -> None:
+        server.report = read_report(report(last_evaluation={"rows": [{"adapted": True, "gauc": 0.6}]}))
+        begin(server, operator)
+        status = operator.sync(5)
         assert (status["state"], status["reason"]) == ("Running", "Training")
         assert status["workers"] == {"desired": 1, "ready": 1}
         assert status["progress"] == {
@@ -97,25 +95,25 @@ def test_running_shows_progress_and_repeats_nothing() -> None:
         }
         assert status["lastCheckpoint"] == {"step": 40, "attempt": 0, "path": "a0/s40"}
         writes = server.status_writes
-        await process.sync(5)
+        operator.sync(5)
         assert (server.status_writes, len(server.made)) == (writes, 2)
 
     story(tell)
 
 
 def test_success_takes_the_last_words_and_makes_nothing_again() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-w0-0", 0, process.now)
-        server.end("movies-coordinator-0", 0, process.now, report(finished=DONE))
-        status = await process.sync(1)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-w0-0", 0)
+        server.end("movies-coordinator-0", 0, report(finished=DONE))
+        status = operator.sync(1)
         assert (status["state"], status["reason"]) == ("Succeeded", "Completed")
         assert conditions(status)["Succeeded"] == ("True", "Completed")
         assert conditions(status)["WorkersReady"] == ("False", "JobEnded")
         assert status["workers"] == {"desired": 1, "ready": 0}
         assert (status["progress"]["auc"], status["completionTime"]) == (0.7, "2026-01-02T12:00:02Z")
         server.live.clear()
-        await process.sync(1)
+        operator.sync(1)
         assert len(server.made) == 2
 
     story(tell)
@@ -131,11 +129,11 @@ def test_success_takes_the_last_words_and_makes_nothing_again() -> None:
     ],
 )
 def test_a_failed_worker_is_replaced_alone(code: int, reason: str, kind: str, restarts: dict[str, int]) -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-w0-0", code, process.now, "last words", reason)
-        await process.sync()
-        status = await process.sync(10)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-w0-0", code, "last words", reason)
+        operator.sync()
+        status = operator.sync(10)
         assert server.made[2:] == ["movies-w0-1"]
         assert (status["restarts"], status["attempt"]) == (restarts, 0)
         failure = status["lastFailure"]
@@ -146,27 +144,29 @@ def test_a_failed_worker_is_replaced_alone(code: int, reason: str, kind: str, re
 
 
 def test_a_restart_waits_for_its_back_off() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-w0-0", 137, process.now)
-        status = await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-w0-0", 137)
+        status = operator.sync()
         assert (len(server.made), status["state"], status["reason"]) == (2, "Restarting", "Killed")
-        words = "movies-w0-0 ended with exit code 137 (Killed); restart 1 of 6 at 2026-01-02T12:00:11Z"
-        assert status["conditions"][5]["message"] == words
-        await process.sync(9)
+        assert told(status)["Succeeded"] == (
+            "Killed",
+            "movies-w0-0 ended with exit code 137 (Killed); restart 1 of 6 at 2026-01-02T12:00:11Z",
+        )
+        operator.sync(9)
         assert len(server.made) == 2
-        await process.sync(1)
+        operator.sync(1)
         assert len(server.made) == 3
 
     story(tell)
 
 
 def test_the_back_off_limit_ends_the_job() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
         for number in range(2):
-            server.end(f"movies-w0-{number}", 137, process.now)
-            status = await process.sync(60)
+            server.end(f"movies-w0-{number}", 137)
+            status = operator.sync(60)
         assert (status["state"], status["reason"]) == ("Failed", "BackoffLimitExceeded")
         assert server.made == ["movies-coordinator-0", "movies-w0-0", "movies-w0-1"]
         assert server.running() == []
@@ -176,10 +176,10 @@ def test_the_back_off_limit_ends_the_job() -> None:
 
 @pytest.mark.parametrize("code", [each for each in ExitCode if each != ExitCode.OK and not each.retryable])
 def test_an_error_of_the_users_is_not_tried_again(code: ExitCode) -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-w0-0", code, process.now, "INFO: reading\ngmeta: ratings.csv: no column 'rating'")
-        status = await process.sync(60)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-w0-0", code, "INFO: reading\ngmeta: ratings.csv: no column 'rating'")
+        status = operator.sync(60)
         assert status["state"] == "Failed"
         assert status["lastFailure"]["message"] == "gmeta: ratings.csv: no column 'rating'"
         assert (len(server.made), server.running()) == (2, [])
@@ -189,12 +189,13 @@ def test_an_error_of_the_users_is_not_tried_again(code: ExitCode) -> None:
 
 @pytest.mark.parametrize(("code", "restarts"), [(67, (1, 0)), (143, (0, 1))])
 def test_an_end_that_the_coordinator_knows_starts_the_group_again(code: int, restarts: tuple[int, int]) -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-w0-0", code, process.now)
-        await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-w0-0", code)
+        operator.sync()
         assert server.running() == []
-        status = await process.sync(10)
+        server.leave()
+        status = operator.sync(10)
         assert server.made[2:] == ["movies-coordinator-1", "movies-w0-1"]
         assert status["attempt"] == 1
         assert (status["restarts"]["counted"], status["restarts"]["uncounted"]) == restarts
@@ -204,24 +205,23 @@ def test_an_end_that_the_coordinator_knows_starts_the_group_again(code: int, res
 
 
 def test_a_coordinator_that_dies_without_a_word_is_replaced_alone() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-coordinator-0", 137, process.now)
-        await process.sync(10)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-coordinator-0", 137)
+        operator.sync(10)
         assert server.made[2:] == ["movies-coordinator-1"]
-        assert server.job["status"]["attempt"] == 0
+        assert operator.sync()["attempt"] == 0
 
     story(tell)
 
 
 def test_a_pod_of_a_lost_node_is_replaced_while_it_is_still_there() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.live["movies-w0-0"]["metadata"]["deletionTimestamp"] = process.now.isoformat()
-        server.start("movies-w0-0")
-        await process.sync(5)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.stop("movies-w0-0")
+        operator.sync(39)
         assert len(server.made) == 2
-        status = await process.sync(5)
+        status = operator.sync(1)
         assert server.made[2:] == ["movies-w0-1"]
         assert status["restarts"] == {"counted": 0, "uncounted": 1}
         assert status["lastFailure"]["class"] == "Infrastructure"
@@ -230,17 +230,17 @@ def test_a_pod_of_a_lost_node_is_replaced_while_it_is_still_there() -> None:
 
 
 def test_the_dataset_is_made_first() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        status = await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        status = operator.sync()
         assert (server.made, status["state"]) == (["movies-prepare-0"], "Preparing")
-        assert conditions(status)["DatasetReady"] == ("False", "Missing")
+        assert conditions(status)["DatasetReady"] == ("False", "Pending")
         server.start("movies-prepare-0")
-        status = await process.sync(1)
+        status = operator.sync(1)
         assert conditions(status)["DatasetReady"] == ("False", "Preparing")
-        assert (await process.sync(1))["state"] == "Preparing"
+        assert (operator.sync(1))["state"] == "Preparing"
         assert len(server.made) == 1
-        server.end("movies-prepare-0", 0, process.now)
-        status = await process.sync(1)
+        server.end("movies-prepare-0", 0)
+        status = operator.sync(1)
         assert server.made[1:] == ["movies-coordinator-0", "movies-w0-0"]
         assert conditions(status)["DatasetReady"] == ("True", "Prepared")
 
@@ -248,12 +248,12 @@ def test_the_dataset_is_made_first() -> None:
 
 
 def test_bad_data_found_by_the_preparation_ends_the_job() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        operator.sync()
         server.start("movies-prepare-0")
-        await process.sync(1)
-        server.end("movies-prepare-0", 65, process.now, "gmeta: ratings.csv: no column 'rating'")
-        status = await process.sync(1)
+        operator.sync(1)
+        server.end("movies-prepare-0", 65, "gmeta: ratings.csv: no column 'rating'")
+        status = operator.sync(1)
         assert (status["state"], status["reason"]) == ("Failed", "BadData")
         assert conditions(status)["DatasetReady"] == ("False", "Failed")
         assert server.made == ["movies-prepare-0"]
@@ -262,19 +262,19 @@ def test_bad_data_found_by_the_preparation_ends_the_job() -> None:
 
 
 def test_a_rule_of_the_manifest_decides_before_the_table() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.end("movies-w0-0", 137, process.now, reason="OOMKilled")
-        assert (await process.sync())["reason"] == "OutOfMemory"
-        assert server.job["status"]["state"] == "Failed"
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.end("movies-w0-0", 137, reason="OOMKilled")
+        status = operator.sync()
+        assert (status["state"], status["reason"]) == ("Failed", "OutOfMemory")
 
     story(tell, faultTolerance={"rules": [{"name": "memory", "reasons": ["OOMKilled"], "action": "Fail"}]})
 
 
 def test_an_invalid_spec_makes_nothing() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        server.job["spec"]["workers"] = {"podTemplate": {"spec": {"hostNetwork": True}}}
-        status = await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        server.edit(workers={"podTemplate": {"spec": {"hostNetwork": True}}})
+        status = operator.sync()
         assert server.made == []
         assert conditions(status)["Invalid"] == ("True", "SpecInvalid")
         assert status["conditions"][0]["message"].startswith("spec.workers.podTemplate.spec.hostNetwork: ")
@@ -284,30 +284,35 @@ def test_an_invalid_spec_makes_nothing() -> None:
 
 
 def test_a_refused_pod_is_told_and_tried_again() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        server.refuse = "exceeded quota: team"
+    def tell(server: Server, operator: Operator) -> None:
+        server.gate = refusing("create Pod", "exceeded quota: team")
         with pytest.raises(ApiError, match="exceeded quota"):
-            await process.sync()
+            operator.sync()
+        server.gate = welcoming
+        assert server.job is not None
         status = server.job["status"]
-        told = {each["type"]: (each["reason"], each["message"]) for each in status["conditions"]}
-        assert told["CoordinatorReady"] == ("CreateFailed", "0 of 1 running; exceeded quota: team")
-        assert told["WorkersReady"] == ("Missing", "0 of 1 running; a pod has yet to be made")
-        assert told["Succeeded"] == ("CreateFailed", "a pod was refused and is tried again: exceeded quota: team")
         assert (status["state"], status["reason"]) == ("Pending", "CreateFailed")
-        assert [(each["type"], each["reason"]) for each in server.events.values()] == [("Warning", "CreateFailed")]
-        server.refuse = None
-        await process.sync(1)
-        assert len(server.made) == 2
+        words = "a request was refused and is made again: exceeded quota: team"
+        assert told(status)["AttemptStarted"] == ("CreateFailed", "exceeded quota: team")
+        assert told(status)["CoordinatorReady"] == ("CreateFailed", "0 of 1 running; exceeded quota: team")
+        assert told(status)["WorkersReady"] == ("Missing", "0 of 1 running; a pod has yet to be made")
+        assert told(status)["Succeeded"] == ("CreateFailed", words)
+        assert [(each["type"], each["message"]) for each in server.events.values()] == [
+            ("Warning", f"Pending: {words}")
+        ]
+        status = operator.sync(1)
+        assert conditions(status)["AttemptStarted"] == ("True", "PodsCreated")
+        assert server.made == ["movies-coordinator-0", "movies-w0-0"]
 
     story(tell)
 
 
 def test_a_missing_image_is_told() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await process.sync()
+    def tell(server: Server, operator: Operator) -> None:
+        operator.sync()
         waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
         server.set_pod("movies-w0-0", phase="Pending", containerStatuses=[{"state": {"waiting": waiting}}])
-        status = await process.sync(1)
+        status = operator.sync(1)
         assert conditions(status)["WorkersReady"] == ("False", "ImagePullBackOff")
         assert (status["state"], status["reason"]) == ("Pending", "ImagePullBackOff")
         assert [each["type"] for each in server.events.values()] == ["Normal", "Warning"]
@@ -316,14 +321,17 @@ def test_a_missing_image_is_told() -> None:
 
 
 def test_suspend_gives_up_the_pods_and_resume_starts_a_new_attempt() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        server.job["spec"]["runPolicy"] = {"suspend": True}
-        status = await process.sync(1)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        server.edit(runPolicy={"suspend": True})
+        status = operator.sync(1)
         assert (status["state"], server.running()) == ("Suspended", [])
         assert conditions(status)["WorkersReady"] == ("False", "SuspendRequested")
-        server.job["spec"]["runPolicy"] = {"suspend": False}
-        status = await process.sync(1)
+        server.edit(runPolicy={"suspend": False})
+        status = operator.sync(1)
+        assert (server.made[2:], conditions(status)["AttemptStarted"]) == ([], ("False", "Waiting"))
+        server.leave()
+        status = operator.sync(1)
         assert server.made[2:] == ["movies-coordinator-1", "movies-w0-1"]
         assert (status["attempt"], status["restarts"]) == (1, {"counted": 0, "uncounted": 1})
 
@@ -331,9 +339,9 @@ def test_suspend_gives_up_the_pods_and_resume_starts_a_new_attempt() -> None:
 
 
 def test_events_tell_each_change_once() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
-        await process.sync(5)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
+        operator.sync(5)
         assert [(each["type"], each["reason"]) for each in server.events.values()] == [
             ("Normal", "Starting"),
             ("Normal", "Training"),
@@ -343,10 +351,10 @@ def test_events_tell_each_change_once() -> None:
 
 
 def test_an_operator_that_starts_anew_makes_nothing_twice() -> None:
-    async def tell(server: Server, process: Process) -> None:
-        await begin(server, process)
+    def tell(server: Server, operator: Operator) -> None:
+        begin(server, operator)
         for _ in range(3):
-            await Process(server, NOON).sync(60)
+            Operator(server).sync(60)
         assert len(server.made) == 2
 
     story(tell)

@@ -1,0 +1,109 @@
+"""Observing a job: what the watches have told, checked against the API server where a mistake would cost a pod."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from gmeta_api.objects import JOB_LABEL
+from gmeta_operator.api_server import ApiServer
+from gmeta_operator.metrics import OperatorMetrics
+from gmeta_operator.pods import COORDINATOR, PodFacts, pod_facts
+from gmeta_operator.reconcile import Observed
+from gmeta_operator.report import Report
+from gmeta_operator.store import Key, Store, uid
+
+POLL_SECONDS = 5.0
+RELIST_SECONDS = 300.0
+"""How long a missed event may go unnoticed."""
+
+Ask = Callable[[str], Awaitable[Report | None]]
+
+
+@dataclass
+class Memory:
+    """What the operator remembers of a job between two passes; losing it costs a request or two.
+
+    Attributes:
+        uid: of the job.
+        read: when the job and its pods were read from the API server last.
+        polled: when its coordinator was asked last.
+        seen: monotonic time at which a new job was first heard of, until its first pods are made.
+        report: what its coordinator said last.
+    """
+
+    uid: str
+    read: datetime | None = None
+    polled: datetime | None = None
+    seen: float | None = None
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Observes jobs.
+
+    Attributes:
+        api: what is so.
+        store: what the watches have told.
+        ask: asks the coordinator at an address for its status document.
+        metrics: what is counted.
+        clock: the time.
+    """
+
+    api: ApiServer
+    store: Store
+    ask: Ask
+    metrics: OperatorMetrics
+    clock: Callable[[], datetime]
+
+    async def catch_up(self, key: Key, memory: Memory) -> bool:
+        """Read a job at first sight and from time to time, since a missed event would be missed for ever.
+
+        Returns:
+            Whether it was read just now.
+        """
+        due = memory.read is None or (self.clock() - memory.read).total_seconds() >= RELIST_SECONDS
+        if due:
+            await self.read(key, memory)
+        return due
+
+    async def read(self, key: Key, memory: Memory) -> None:
+        """Read a job and its pods from the API server.
+
+        The pods come first: what is known of a pod is in the job's status before the pod is deleted.
+        """
+        pods, version = await self.api.list_pods(key[0], f"{JOB_LABEL}={key[1]}")
+        job = await self.api.get_job(*key)
+        self.store.take_list(key, pods, version)
+        if job is None:
+            self.store.drop_job(key, memory.uid)
+        else:
+            self.store.put_job(job)
+        memory.read = self.clock()
+
+    async def poll(self, key: Key, memory: Memory) -> None:
+        """Ask the coordinator how far it is, unless it was asked just now."""
+        coordinator = self.coordinator(key, memory)
+        now = self.clock()
+        recently = memory.polled is not None and (now - memory.polled).total_seconds() < POLL_SECONDS
+        if coordinator is None or coordinator.address is None or recently:
+            return
+        memory.polled = now
+        answer = await self.ask(coordinator.address)
+        self.metrics.polled(answered=answer is not None)
+        memory.report = answer or memory.report
+
+    def coordinator(self, key: Key, memory: Memory) -> PodFacts | None:
+        """The coordinator's pod, if it can be asked."""
+        found = (pod for pod in self._pods(key, memory) if pod.slot == COORDINATOR and pod.ready and not pod.ended)
+        return max(found, key=lambda pod: pod.number, default=None)
+
+    def observe(self, key: Key, memory: Memory, trouble: str | None = None) -> Observed | None:
+        """What is known of a job; None if it is gone or going, or another one has its name."""
+        job = self.store.job(key)
+        if job is None or uid(job) != memory.uid or "deletionTimestamp" in job["metadata"]:
+            return None
+        return Observed(job, self._pods(key, memory), memory.report, trouble)
+
+    def _pods(self, key: Key, memory: Memory) -> tuple[PodFacts, ...]:
+        return tuple(pod_facts(pod) for pod in self.store.pods(key, memory.uid))

@@ -1,0 +1,89 @@
+"""What is known of a job when a decision is taken about its pods."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from gmeta_api.exit_codes import ExitCode
+from gmeta_api.spec import MetaTrainingJob
+from gmeta_operator.failures import Failure, failure_of
+from gmeta_operator.history import History
+from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
+from gmeta_operator.report import Report
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known when a decision is taken.
+
+    Attributes:
+        job: the job.
+        pods: its pods.
+        history: what has happened to it so far.
+        now: the time.
+        report: what its coordinator said last.
+        trouble: why a pod could not be made just now.
+    """
+
+    job: MetaTrainingJob
+    pods: tuple[PodFacts, ...]
+    history: History
+    now: datetime
+    report: Report | None = None
+    trouble: str | None = None
+
+    @cached_property
+    def workers(self) -> tuple[Slot, ...]:
+        """The slots of the workers that the job should have."""
+        return tuple(("worker", index) for index in range(self.job.spec.workers.replicas))
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The slots that should be filled now."""
+        if self.job.spec.data.prepare is not None and not self.history.prepared:
+            return (PREPARE,)
+        return (COORDINATOR, *self.workers)
+
+    @cached_property
+    def newest(self) -> dict[Slot, PodFacts]:
+        """The newest pod of the current attempt in each of those slots."""
+        current = [pod for pod in self.pods if pod.attempt == self.history.attempt or pod.slot == PREPARE]
+        ordered = sorted(current, key=lambda pod: pod.number)
+        return {pod.slot: pod for pod in ordered if pod.slot in self.slots}
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        """The failures that nothing has been done about, the most telling first; of equals the earliest."""
+        failed = [pod for pod in self.newest.values() if pod.phase == "Failed" or pod.lost(self.now)]
+        return sorted((self._failure(pod) for pod in failed), key=_telling)
+
+    @property
+    def coordinator(self) -> PodFacts | None:
+        """The coordinator's pod, if it runs or will run."""
+        pod = self.newest.get(COORDINATOR)
+        return pod if pod is not None and pod.alive(self.now) and pod.leaves_by is None else None
+
+    @property
+    def told_end(self) -> bool:
+        """Whether the coordinator has told how the attempt ends, and only has to end itself."""
+        report = self.report
+        told = report is not None and report.finished is not None and report.attempt == self.history.attempt
+        return told and self.coordinator is not None
+
+    def runs(self, pod: PodFacts | None) -> bool:
+        """Whether a pod does its work, as far as is known; one that was lost with its node never says that it ended."""
+        return pod is not None and pod.ready and pod.alive(self.now)
+
+    def is_echo(self, failure: Failure) -> bool:
+        """Whether a worker has failed because its coordinator had left or was replaced, which has its own price."""
+        mine = self.coordinator is not None and self.coordinator.number <= failure.pod.number
+        return failure.pod.role == "worker" and failure.pod.exit_code == ExitCode.COORDINATION and not mine
+
+    def _failure(self, pod: PodFacts) -> Failure:
+        failure = failure_of(pod, self.job.spec.fault_tolerance, self.now)
+        uncounted = failure.action == "Restart" and self.is_echo(failure)
+        return replace(failure, action="RestartUncounted") if uncounted else failure
+
+
+def _telling(failure: Failure) -> tuple[bool, bool, bool, datetime]:
+    return failure.action != "Fail", not failure.ends_attempt, failure.pod.slot == COORDINATOR, failure.at

@@ -1,0 +1,153 @@
+"""What the operator may do: rules of its own, held to each write at the moment at which it takes effect."""
+
+from datetime import timedelta
+
+from ledger import COORDINATOR, PREPARE, Fate, Ledger, Slot, new_fate
+from simulated import Server
+from status_rules import check_status, condition, finished
+
+from gmeta_api.objects import Object
+
+BACK_OFF = 10
+LONGEST_BACK_OFF = 60
+
+
+class Judge:
+    """Watches a server, and fails where a write is not right.
+
+    Attributes:
+        ledger: what has happened to the pods.
+        fewest_workers: the lowest `replicas` that the job has had: pods beyond may be added to a running attempt.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.ledger = Ledger()
+        self.fewest_workers = self.replicas
+        server.watchers.append(self.ledger.watch)
+        server.witness = self.judge
+
+    def judge(self, verb: str, thing: Object) -> None:
+        """A write takes effect."""
+        rules = {"Pod": self._creation, "delete": self._deletion, "status": self._status, "Event": self._event}
+        rules[verb](thing)
+
+    @property
+    def job(self) -> Object:
+        assert self.server.job is not None, "something is written for a job that is gone"
+        return self.server.job
+
+    @property
+    def replicas(self) -> int:
+        count: int = self.job["spec"]["workers"]["replicas"]
+        return count
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt that has left a trace; resuming begins another one."""
+        written: int = self.job.get("status", {}).get("attempt", 0) + self.resumes
+        return max([written, *(fate.attempt for fate in self.fates())])
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the job has been resumed and no status tells of it yet."""
+        return condition(self.job, "Suspended") == "True" and not self.suspended()
+
+    def fates(self, slot: Slot | None = None, attempt: int | None = None) -> list[Fate]:
+        """The job's pods, but those that somebody has deleted before any status told of them: they leave no trace."""
+        return [fate for fate in self.all_fates(slot, attempt) if fate.told or not fate.gone]
+
+    def all_fates(self, slot: Slot | None = None, attempt: int | None = None) -> list[Fate]:
+        return self.ledger.of(self.job["metadata"]["uid"], slot, attempt)
+
+    def in_place(self) -> dict[Slot, Fate]:
+        """The newest pod of each slot that is there; of the newest attempt, which a preparation outlives."""
+        there = (fate for fate in self.fates() if not fate.gone)
+        return {fate.slot: fate for fate in there if fate.attempt == self.attempt or fate.slot == PREPARE}
+
+    def suspended(self) -> bool:
+        return bool(self.job["spec"].get("runPolicy", {}).get("suspend"))
+
+    def _creation(self, pod: Object) -> None:
+        new, status = new_fate(pod), self.job.get("status", {})
+        assert new.owner == self.job["metadata"]["uid"], f"{new.name} is made for a former job"
+        assert not finished(status), f"{new.name} is made for a job that has ended"
+        assert not self.suspended(), f"{new.name} is made for a suspended job"
+        assert not any(fate.fatal for fate in self.in_place().values()), (
+            f"{new.name} is made in spite of a user's error"
+        )
+        assert new.slot[0] != "worker" or new.slot[1] < self.replicas, f"{new.name} has no place"
+        assert new.name not in {fate.name for fate in self.fates()}, f"{new.name} is made twice"
+        for other in self.fates():
+            if other.alive(self.server.now):
+                assert other.slot != new.slot, f"{new.name} is made beside {other.name}"
+                assert other.attempt >= new.attempt or other.slot == PREPARE, f"{new.name} beside {other.name}"
+        self._price(new)
+
+    def _price(self, new: Fate) -> None:
+        """A restart costs what the pod that it follows makes it cost."""
+        written = self.job.get("status", {}).get("restarts", {})
+        counted = max([written.get("counted", 0), *(fate.counted for fate in self.fates())])
+        uncounted = max([written.get("uncounted", 0) + self.resumes, *(fate.uncounted for fate in self.fates())])
+        price = new.counted - counted, new.uncounted - uncounted
+        starts_attempt = new.attempt == self.attempt + 1
+        assert starts_attempt or new.attempt == self.attempt, f"{new.name} is of attempt {new.attempt}"
+        story = f"{new} costs {price} at {self.server.now:%H:%M:%S} after {', '.join(map(str, self.fates()))}"
+        if price == (1, 0):
+            wait = timedelta(seconds=min(LONGEST_BACK_OFF, BACK_OFF << counted))
+            ended = [fate.at for fate in self._paid_causes(new, group=starts_attempt) if fate.at is not None]
+            assert any(self.server.now >= at + wait for at in ended), story
+            assert new.counted <= self.job["spec"]["faultTolerance"]["backoffLimit"], story
+        elif price == (0, 1):
+            assert self._is_free(new, group=starts_attempt), story
+        else:
+            assert price == (0, 0), story
+            assert not starts_attempt, story
+            assert not self.fates(new.slot, new.attempt), story
+
+    def _paid_causes(self, new: Fate, *, group: bool) -> list[Fate]:
+        """Failures that cost a counted restart."""
+        if group:
+            return [fate for fate in self.fates(attempt=self.attempt) if fate.ends_attempt and not fate.free]
+        before = self.in_place().get(new.slot)
+        paid = before is not None and before.failed and not before.free and not self._is_echo(before)
+        return [before] if before is not None and paid else []
+
+    def _is_free(self, new: Fate, *, group: bool) -> bool:
+        """Whether an uncounted restart is right."""
+        if group:
+            return any(fate.ends_attempt and fate.free for fate in self.fates(attempt=self.attempt))
+        before = next(reversed(self.fates(new.slot, None if new.slot == PREPARE else new.attempt)), None)
+        if before is None:
+            return new.slot[0] == "worker" and new.slot[1] >= self.fewest_workers
+        return before.gone or before.free or before.lost(self.server.now) or self._is_echo(before)
+
+    def _is_echo(self, worker: Fate) -> bool:
+        """Whether a worker has lost a coordinator that was replaced."""
+        coordinators = self.fates(COORDINATOR, worker.attempt)
+        return worker.code == 68 and worker.slot[0] == "worker" and coordinators[-1].number > worker.number
+
+    def _deletion(self, pod: Object) -> None:
+        fate = self.ledger.fates[pod["metadata"]["uid"]]
+        assert fate.owner == self.job["metadata"]["uid"], f"{fate.name} of another job is deleted"
+        group = [other for other in self.fates(attempt=fate.attempt) if other.ends_attempt]
+        reasons = (
+            finished(self.job.get("status", {})),
+            self.suspended(),
+            fate.slot[0] == "worker" and fate.slot[1] >= self.replicas,
+            any(other.number > fate.number for other in self.fates(fate.slot)),
+            fate.attempt < self.attempt,
+            group,
+        )
+        assert any(reasons), f"{fate.name} is deleted for no reason"
+
+    def _status(self, status: Object) -> None:
+        check_status(self, self.job, status)
+        started = condition({"status": status}, "AttemptStarted") == "True"
+        for fate in self.fates():
+            covered = fate.attempt <= status["attempt"] and fate.number <= sum(status["restarts"].values())
+            fate.told = fate.told or (started and covered)
+
+    def _event(self, event: Object) -> None:
+        told = [(each["reason"], each["message"], each["involvedObject"]) for each in self.server.events.values()]
+        assert (event["reason"], event["message"], event["involvedObject"]) not in told, "an event is told twice"

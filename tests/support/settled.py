@@ -1,0 +1,58 @@
+"""Where a job must be once nothing goes wrong any more: found from what has happened, without the operator's rules."""
+
+from judge import Judge
+from ledger import Slot
+from simulated import conditions
+from status_rules import condition, finished
+
+
+def assert_settled(judge: Judge) -> None:
+    """The pods that run are those that should, and the status says so."""
+    server = judge.server
+    if server.job is None:
+        assert not server.live
+        return
+    alive = {pod_slot for pod_slot, fate in judge.in_place().items() if fate.alive(server.now)}
+    running = [fate for fate in judge.fates() if fate.alive(server.now)]
+    status = server.job["status"]
+    assert len(running) == len(alive), f"{[fate.name for fate in running]} run"
+    assert alive == expected_slots(judge), f"{sorted(alive)} run; state {status['state']} ({status['reason']})"
+    # Where somebody removes a replacement, the failure of the pod before it counts once more.
+    causes = sum((fate.failed and not fate.free) or (fate.gone and fate.at is None) for fate in judge.all_fates())
+    assert status["restarts"]["counted"] <= causes
+    if finished(status):
+        _check_end(judge)
+    elif not judge.suspended():
+        _check_running(judge)
+
+
+def expected_slots(judge: Judge) -> set[Slot]:
+    """Which pods run."""
+    if finished(judge.job["status"]) or judge.suspended():
+        return set()
+    prepares = judge.fates(("prepare", 0))
+    prepared = any(fate.code == 0 for fate in prepares) and condition(judge.job, "DatasetReady") == "True"
+    if "prepare" in judge.job["spec"]["data"] and not prepared:
+        return {("prepare", 0)}
+    return {("coordinator", 0), *(("worker", index) for index in range(judge.replicas))}
+
+
+def _check_end(judge: Judge) -> None:
+    status, policy = judge.job["status"], judge.job["spec"]["runPolicy"]["cleanPodPolicy"]
+    assert conditions(status)["Succeeded"][0] == str(status["state"] == "Succeeded")
+    assert policy == "Running" or not judge.in_place(), "pods are left that cleanPodPolicy lets go"
+
+
+def _check_running(judge: Judge) -> None:
+    status, pods = judge.job["status"], judge.in_place().values()
+    current = [fate for fate in pods if fate.slot[0] != "prepare"]
+    assert {fate.attempt for fate in current} <= {status["attempt"]}
+    made = judge.fates()
+    assert status["restarts"]["counted"] == max(fate.counted for fate in made)
+    assert status["restarts"]["uncounted"] == max(fate.uncounted for fate in made)
+    preparing = not current
+    assert status["state"] == ("Preparing" if preparing else "Running")
+    assert status["workers"]["ready"] == (0 if preparing else judge.replicas)
+    for kind in ("CoordinatorReady", "WorkersReady"):
+        assert condition(judge.job, kind) == str(not preparing)
+    assert condition(judge.job, "AttemptStarted") == "True"

@@ -1,0 +1,112 @@
+"""One life of the operator over a simulated API server: its store and memory go with it."""
+
+from collections import deque
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from simulated import KEY, Server
+
+from gmeta_api.objects import Object, PodDefaults
+from gmeta_operator.client import ApiError
+from gmeta_operator.controller import Controller
+from gmeta_operator.report import Report
+from gmeta_operator.settings import Settings
+from gmeta_operator.store import Store
+from gmeta_operator.work_queue import WorkQueue
+
+SETTINGS = Settings(PodDefaults("worker:1"))
+RETRY = timedelta(seconds=1)
+
+LOSABLE = {"MetaTrainingJob": ("MODIFIED", "DELETED"), "Pod": ("ADDED", "MODIFIED", "DELETED")}
+
+Event = tuple[str | None, Object]
+Result = TypeVar("Result")
+
+
+class Operator:
+    """The real controller and store, with a watch whose events a test delivers.
+
+    Attributes:
+        events: what the watches have yet to tell, in the order of its happening.
+        heard: what they have told.
+        due: when the work queue gives the job again; None where nothing but an event makes it.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.store = Store()
+        self.events: deque[Event] = deque()
+        self.heard: list[Event] = []
+        self.due: datetime | None = None
+        self.controller = Controller(server, self.store, WorkQueue(), SETTINGS, self._ask, clock=lambda: server.now)
+        self.connect()
+        server.watchers.append(self._watch)
+
+    def connect(self) -> None:
+        """The watches begin: what there is is listed, and what was not delivered is lost."""
+        there = [*([self.server.job] if self.server.job else []), *self.server.live.values()]
+        self.events = deque((None, thing) for thing in there)
+
+    def hear(self, number: int | None = None) -> None:
+        """The watches tell the next events, or all."""
+        for _ in range(len(self.events) if number is None else min(number, len(self.events))):
+            self.take(self.events.popleft())
+
+    def take(self, event: Event) -> None:
+        """The watches tell one event."""
+        self.heard.append(event)
+        kind, thing = event
+        hear = self.store.hear_pod if thing["kind"] == "Pod" else self.store.hear_job
+        hear(kind, thing)
+        self.due = self.server.now
+
+    def lose(self, number: int) -> None:
+        """An event is never told; but a watch begins with all there is, and a job that is new is never missed."""
+        losable = [event for event in self.events if event[0] in LOSABLE[event[1]["kind"]]]
+        if losable:
+            self.events.remove(losable[number % len(losable)])
+
+    def repeat(self, number: int) -> None:
+        """One of the last events is told again."""
+        if self.heard:
+            self.take(self.heard[-1 - number % len(self.heard)])
+
+    def delay(self, number: int) -> None:
+        """The next event comes after some of those that follow."""
+        if self.events:
+            self.events.insert(number % len(self.events), self.events.popleft())
+
+    def work(self) -> None:
+        """One pass over the job, as the work queue asks for it."""
+        try:
+            self.due = run(self.controller.sync(KEY))
+        except ApiError:
+            self.due = self.server.now + RETRY
+
+    def die(self) -> None:
+        """The process ends."""
+        self.server.watchers.remove(self._watch)
+
+    def sync(self, seconds: float = 0) -> Any:
+        """Time passes, everything is heard, then one pass; the status after it."""
+        self.server.now += timedelta(seconds=seconds)
+        self.hear()
+        run(self.controller.sync(KEY))
+        return self.server.job and self.server.job.get("status", {})
+
+    def _watch(self, kind: str, thing: Object) -> None:
+        self.events.append((kind, thing))
+
+    async def _ask(self, address: str) -> Report | None:
+        return self.server.report
+
+
+def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine that never waits: the simulated server answers at once."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise AssertionError("the operator waits for something that is not simulated")

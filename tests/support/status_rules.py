@@ -1,0 +1,88 @@
+"""What a status may say, in view of what has really happened to the pods."""
+
+from typing import TYPE_CHECKING
+
+from simulated import conditions
+
+from gmeta_api.objects import Object
+
+if TYPE_CHECKING:
+    from judge import Judge
+
+CONDITIONS = {
+    "Invalid",
+    "Suspended",
+    "DatasetReady",
+    "AttemptStarted",
+    "CoordinatorReady",
+    "WorkersReady",
+    "Succeeded",
+}
+
+
+def check_status(judge: "Judge", job: Object, status: Object) -> None:
+    """A status that is about to be written: it is news, goes forward, and nothing contradicts it."""
+    before = job.get("status", {})
+    assert status != before, "a status is written without a difference"
+    assert not finished(before), "the status of an ended job is written"
+    _goes_forward(before, status)
+    _conditions_are_whole(before, status)
+    assert status["observedGeneration"] == job["metadata"]["generation"]
+    assert status["restarts"]["counted"] <= job["spec"]["faultTolerance"]["backoffLimit"]
+    _fits_the_pods(judge, job, status)
+
+
+def finished(status: Object) -> bool:
+    return status.get("state") in ("Succeeded", "Failed")
+
+
+def condition(job: Object, kind: str) -> str | None:
+    found = conditions(job["status"]).get(kind) if "status" in job else None
+    return found[0] if found else None
+
+
+def _goes_forward(before: Object, status: Object) -> None:
+    assert status["attempt"] >= before.get("attempt", 0), "the attempt falls"
+    for kind, count in status["restarts"].items():
+        assert count >= before.get("restarts", {}).get(kind, 0), f"{kind} restarts fall"
+    for once in ("startTime", "completionTime"):
+        assert before.get(once) in (None, status.get(once)), f"{once} moves"
+
+
+def _conditions_are_whole(before: Object, status: Object) -> None:
+    kinds = [each["type"] for each in status["conditions"]]
+    assert sorted(kinds) == sorted(CONDITIONS)
+    former = {each["type"]: each for each in before.get("conditions", ())}
+    for each in status["conditions"]:
+        old = former.get(each["type"])
+        if old and old["status"] == each["status"]:
+            assert old["lastTransitionTime"] == each["lastTransitionTime"], f"{each['type']} moves without a flip"
+
+
+def _fits_the_pods(judge: "Judge", job: Object, status: Object) -> None:
+    fates = judge.all_fates()
+    state, reason = status["state"], status["reason"]
+    worked = [fate for fate in fates if fate.slot[0] == "worker" and (fate.ready or fate.at is not None)]
+    assert worked or "startTime" not in status, "a job has started without a worker"
+    assert finished(status) == ("completionTime" in status)
+    assert status["workers"]["desired"] == judge.replicas
+    assert status["workers"]["ready"] <= sum(fate.ready and fate.attempt == status["attempt"] for fate in worked)
+    if not finished(status):
+        assert (state == "Suspended") == judge.suspended()
+        assert (condition({"status": status}, "Suspended") == "True") == judge.suspended()
+    if state == "Succeeded":
+        coordinators = judge.all_fates(("coordinator", 0), status["attempt"])
+        assert any(fate.at and fate.code == 0 for fate in coordinators), "success without a coordinator that says so"
+    if state == "Failed" and reason == "BackoffLimitExceeded":
+        unpaid = sum(fate.failed and not fate.free for fate in judge.in_place().values())
+        assert status["restarts"]["counted"] + unpaid > job["spec"]["faultTolerance"]["backoffLimit"]
+    elif state == "Failed":
+        assert reason in {fate.kind for fate in fates if fate.fatal}, f"no pod has failed for {reason}"
+    if state == "Running":
+        slots = {fate.slot for fate in fates if fate.ready and fate.attempt == status["attempt"]}
+        assert {("coordinator", 0), *(("worker", index) for index in range(judge.replicas))} <= slots
+    if "lastFailure" in status:
+        failure = status["lastFailure"]
+        told = [fate for fate in fates if fate.name == failure["pod"] and (fate.failed or fate.leaves_by is not None)]
+        assert told, f"{failure['pod']} has not failed"
+        assert failure.get("exitCode") in (None, *(fate.code for fate in told))
