@@ -99,6 +99,23 @@ def test_a_commit_waits_for_a_coordinator_that_comes_back(messages: Any) -> None
     assert replies == [Committed(step=5)]
 
 
+def test_a_rank_asks_again_until_the_other_ranks_have_handed_in_theirs(messages: Any) -> None:
+    replies: list[Accepted | Committed] = [Accepted(), Accepted(), Committed(step=5)]
+    asked: list[bytes] = []
+    slept: list[float] = []
+
+    def answers(path: str, body: bytes) -> tuple[int, str]:
+        assert path == "/v1/shard-written"
+        asked.append(body)
+        return 200, replies[len(asked) - 1].model_dump_json()
+
+    with answering(answers) as url, CoordinatorClient(url, sleep=slept.append) as client:
+        assert client.shard_written(messages.shard(5)) == Committed(step=5)
+    assert asked == [messages.shard(5).model_dump_json().encode()] * 3
+    assert len(slept) == 2
+    assert all(0 <= pause <= 0.5 for pause in slept)
+
+
 @pytest.mark.parametrize(
     ("reason", "kind", "prefix"),
     [

@@ -4,12 +4,12 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from gmeta_api.errors import CheckpointError, CoordinationError
 from gmeta_worker.coordination.messages import (
@@ -30,6 +30,7 @@ ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_COMMIT_PAUSE_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
 REPLY_SECONDS = 300.0
 QUICK = httpx.Timeout(2.0)
@@ -46,13 +47,25 @@ class CoordinatorClient:
     Args:
         url: the coordinator's address, like `http://127.0.0.1:7070`.
         patience: seconds for which a message that matters is sent again while the coordinator cannot be reached.
+        transport: carries the requests; HTTP over TCP where none is given.
+        monotonic: seconds on a clock that never goes back.
+        sleep: waits for so many seconds.
     """
 
-    def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        patience: float = PATIENCE_SECONDS,
+        transport: httpx.BaseTransport | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._url = url.rstrip("/")
         self._patience = patience
+        self._monotonic = monotonic
+        self._sleep = sleep
         self._process = secrets.token_hex(8)
-        self._http = httpx.Client(base_url=f"{self._url}/{API_VERSION}/", trust_env=False)
+        self._http = httpx.Client(base_url=f"{self._url}/{API_VERSION}/", trust_env=False, transport=transport)
 
     def register(self, attempt: int, worker: int) -> Welcome:
         """Join the job, or ask again for the place of this process in it.
@@ -87,14 +100,17 @@ class CoordinatorClient:
         self._deliver("evaluation", evaluation, Accepted)
 
     def shard_written(self, shard: ShardWritten) -> Committed:
-        """Hand in the files of a commit; on return the step is committed.
+        """Hand in this rank's files of a commit; on return the step is committed, with the files of all ranks.
 
         Raises:
             FencedError: another process has taken over.
             CheckpointError: the coordinator cannot make the commit.
             CoordinationError: the coordinator cannot be reached or refuses the step.
         """
-        return self._deliver("shard-written", shard, Committed)
+        pauses = _pauses(LONGEST_COMMIT_PAUSE_SECONDS)
+        while not isinstance(reply := self._deliver("shard-written", shard, _ShardReply).root, Committed):
+            self._sleep(next(pauses))
+        return reply
 
     def finish(self, finish: Finish) -> None:
         """Tell how the attempt has ended.
@@ -136,17 +152,16 @@ class CoordinatorClient:
         self.close()
 
     def _deliver(self, path: str, message: BaseModel, reply: type[ReplyT]) -> ReplyT:
-        """Send until there is a reply; pauses double, with full jitter, so that members do not come back at once."""
-        started, pause = time.monotonic(), FIRST_PAUSE_SECONDS
+        """Send until there is a reply."""
+        started, pauses = self._monotonic(), _pauses(LONGEST_PAUSE_SECONDS)
         while True:
             try:
                 return self._post(path, message, reply, THOROUGH)
             except httpx.TransportError as error:
-                waited = time.monotonic() - started
+                waited = self._monotonic() - started
                 if waited >= self._patience:
                     raise self._unreachable(error, waited) from error
-            time.sleep(secrets.SystemRandom().uniform(0.0, pause))
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            self._sleep(next(pauses))
 
     def _post(self, path: str, message: BaseModel, reply: type[ReplyT], timeout: httpx.Timeout) -> ReplyT:
         headers = {"Content-Type": "application/json"}
@@ -170,6 +185,18 @@ class CoordinatorClient:
             f"{self._url}: the coordinator cannot be reached ({error or type(error).__name__}) after {waited:.0f} s; "
             "check that it is running and that GMETA_COORDINATOR is its address"
         )
+
+
+class _ShardReply(RootModel[Committed | Accepted]):
+    """The step is committed, or files of other ranks are missing."""
+
+
+def _pauses(longest: float) -> Iterator[float]:
+    """Pauses that double up to `longest` seconds, with full jitter, so that members do not come back at once."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield secrets.SystemRandom().uniform(0.0, pause)
+        pause = min(2 * pause, longest)
 
 
 def _refused(refusal: Refusal, url: str) -> CoordinationError | CheckpointError:
