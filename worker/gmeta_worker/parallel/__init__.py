@@ -2,10 +2,11 @@
 
 from gmeta_worker.parallel.distributed import DistributedGroup
 from gmeta_worker.parallel.exchange import Route, RowExchange
-from gmeta_worker.parallel.group import Group, Handle, PeerLostError, SingleGroup, broadcast, gather
+from gmeta_worker.parallel.group import ALONE, Group, Handle, PeerLostError, SingleGroup, broadcast, gather
 from gmeta_worker.parallel.split import block_ranges, split
 
 __all__ = [
+    "ALONE",
     "DistributedGroup",
     "Group",
     "Handle",

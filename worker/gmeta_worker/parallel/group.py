@@ -78,6 +78,9 @@ class _Done:
         pass
 
 
+ALONE = SingleGroup()
+
+
 def gather(group: Group, rows: Tensor) -> Tensor:
     """The rows of all ranks in rank order, on rank 0; nothing on the others."""
     counts = [len(rows)] + [0] * (group.size - 1)
