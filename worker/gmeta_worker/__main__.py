@@ -35,13 +35,25 @@ def coordinator(runtime: Runtime) -> int:
 
 
 def worker(runtime: Runtime) -> int:
-    """A training worker."""
-    from gmeta_worker.training.worker import run_worker
+    """A worker: the agent that keeps its ranks."""
+    from gmeta_worker.membership.agent import run_agent
 
-    return run_worker(runtime)
+    return run_agent(runtime)
 
 
-ROLES: dict[str, Callable[[Runtime], int]] = {"prepare": prepare, "coordinator": coordinator, "worker": worker}
+def rank(runtime: Runtime) -> int:
+    """One rank of a worker; its agent starts it."""
+    from gmeta_worker.training.rank import run_rank
+
+    return run_rank(runtime)
+
+
+ROLES: dict[str, Callable[[Runtime], int]] = {
+    "prepare": prepare,
+    "coordinator": coordinator,
+    "worker": worker,
+    "rank": rank,
+}
 
 
 def main() -> int:

@@ -131,7 +131,7 @@ def _container(job: MetaTrainingJob, process: Process, defaults: PodDefaults) ->
         "name": process.role,
         "image": own_image or defaults.image,
         "command": list(process.command),
-        "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
+        "env": [*_own_address(process), *({"name": name, "value": value} for name, value in sorted(env.items()))],
         "volumeMounts": list(_mounts(job, process)),
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -143,6 +143,12 @@ def _container(job: MetaTrainingJob, process: Process, defaults: PodDefaults) ->
         },
         **{name: value for name, value in optional.items() if value},
     }
+
+
+def _own_address(process: Process) -> Iterator[Object]:
+    """Where the other workers reach this one: its address is known only once the pod has a place."""
+    if process.role == "worker":
+        yield {"name": "GMETA_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
 
 def _port(name: str, number: int) -> Object:

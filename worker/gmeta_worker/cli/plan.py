@@ -32,7 +32,9 @@ def plan(manifest: Path, volumes: tuple[str, ...], settings: tuple[str, ...]) ->
     job = load_manifest(manifest, settings)
     folders = volume_folders(job, volumes)
     names = {name: str(folder) for name, folder in folders.items()}
-    planned = make_plan(job, Site(names, "job.json", LOOPBACK, COORDINATOR_PORT, METRICS_PORT))
+    apart = job.spec.workers.processes_per_worker
+    site = Site(names, "job.json", LOOPBACK, COORDINATOR_PORT, METRICS_PORT, worker_host=LOOPBACK, ports_apart=apart)
+    planned = make_plan(job, site)
     console = Console(highlight=False, soft_wrap=True)
     for line in plan_lines(planned):
         console.print(line, markup=False)

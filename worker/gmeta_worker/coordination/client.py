@@ -1,32 +1,43 @@
 """The worker's side of the coordinator's interface."""
 
-import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from gmeta_api.errors import CheckpointError, CoordinationError
 from gmeta_worker.coordination.messages import (
     API_VERSION,
     Accepted,
+    Beat,
     Committed,
+    Ended,
     Evaluation,
     Finish,
+    Join,
+    Leave,
+    Orders,
     Progress,
     Refusal,
-    Register,
+    Round,
     ShardWritten,
-    Welcome,
+    Wait,
 )
 from gmeta_worker.coordination.status import Status
 
-ReplyT = TypeVar("ReplyT", bound=BaseModel)
+ReplyT = TypeVar("ReplyT")
+
+ACCEPTED = TypeAdapter(Accepted)
+HANDED_IN: TypeAdapter[Committed | Accepted] = TypeAdapter(Committed | Accepted)
+JOIN_REPLY: TypeAdapter[Round | Wait | Ended] = TypeAdapter(
+    Annotated[Round | Wait | Ended, Field(discriminator="kind")]
+)
+ORDERS = TypeAdapter(Orders)
+STATUS = TypeAdapter(Status)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -39,6 +50,10 @@ THOROUGH = httpx.Timeout(REPLY_SECONDS, connect=5.0)
 
 class FencedError(CoordinationError):
     """The coordinator has refused this process because another one has taken over; the process must stop."""
+
+
+class AttemptEndedError(CoordinationError):
+    """The coordinator takes nothing more, since the attempt has ended."""
 
 
 class CoordinatorClient:
@@ -64,19 +79,35 @@ class CoordinatorClient:
         self._patience = patience
         self._monotonic = monotonic
         self._sleep = sleep
-        self._process = secrets.token_hex(8)
         self._http = httpx.Client(base_url=f"{self._url}/{API_VERSION}/", trust_env=False, transport=transport)
 
-    def register(self, attempt: int, worker: int) -> Welcome:
-        """Join the job, or ask again for the place of this process in it.
+    def join(self, message: Join) -> Round | Wait | Ended:
+        """Ask to take part in the next round; while the reply is Wait, ask again.
 
         Raises:
-            FencedError: the attempt is not current.
+            FencedError: the attempt is not current, or a newer process of this worker has come.
             CoordinationError: the coordinator cannot be reached or refuses the worker.
         """
-        host, pid = socket.gethostname(), os.getpid()
-        message = Register(attempt=attempt, worker=worker, host=host, pid=pid, process=self._process)
-        return self._deliver("register", message, Welcome)
+        return self._deliver("join", message, JOIN_REPLY)
+
+    def beat(self, message: Beat) -> Orders | None:
+        """Tell that this process is alive; what it has to do, or None while the coordinator cannot be reached.
+
+        Raises:
+            FencedError: another process has taken over.
+        """
+        try:
+            return self._post("beat", message, ORDERS, QUICK)
+        except httpx.TransportError:
+            return None
+
+    def leave(self, message: Leave) -> bool:
+        """Say goodbye; return False if the coordinator could not take it, which it notices by the silence."""
+        try:
+            self._post("leave", message, ACCEPTED, QUICK)
+        except (httpx.TransportError, CoordinationError):
+            return False
+        return True
 
     def progress(self, progress: Progress) -> bool:
         """Tell where this rank stands; return False if the coordinator could not take it, which stops nothing.
@@ -85,7 +116,7 @@ class CoordinatorClient:
             FencedError: another process has taken over.
         """
         try:
-            self._post("progress", progress, Accepted, QUICK)
+            self._post("progress", progress, ACCEPTED, QUICK)
         except (httpx.TransportError, CheckpointError):
             return False
         return True
@@ -97,7 +128,7 @@ class CoordinatorClient:
             FencedError: another process has taken over.
             CoordinationError: the coordinator cannot be reached.
         """
-        self._deliver("evaluation", evaluation, Accepted)
+        self._deliver("evaluation", evaluation, ACCEPTED)
 
     def shard_written(self, shard: ShardWritten) -> Committed:
         """Hand in this rank's files of a commit; on return the step is committed, with the files of all ranks.
@@ -108,7 +139,7 @@ class CoordinatorClient:
             CoordinationError: the coordinator cannot be reached or refuses the step.
         """
         pauses = _pauses(LONGEST_COMMIT_PAUSE_SECONDS)
-        while not isinstance(reply := self._deliver("shard-written", shard, _ShardReply).root, Committed):
+        while not isinstance(reply := self._deliver("shard-written", shard, HANDED_IN), Committed):
             self._sleep(next(pauses))
         return reply
 
@@ -119,7 +150,7 @@ class CoordinatorClient:
             FencedError: another process has taken over.
             CoordinationError: the coordinator cannot be reached.
         """
-        self._deliver("finish", finish, Accepted)
+        self._deliver("finish", finish, ACCEPTED)
 
     def status(self) -> Status:
         """Return the status document.
@@ -128,7 +159,7 @@ class CoordinatorClient:
             CoordinationError: the coordinator cannot be reached.
         """
         try:
-            return self._read(self._http.get("status", timeout=QUICK), Status)
+            return self._read(self._http.get("status", timeout=QUICK), STATUS)
         except httpx.TransportError as error:
             raise self._unreachable(error, 0.0) from error
 
@@ -151,7 +182,7 @@ class CoordinatorClient:
     ) -> None:
         self.close()
 
-    def _deliver(self, path: str, message: BaseModel, reply: type[ReplyT]) -> ReplyT:
+    def _deliver(self, path: str, message: BaseModel, reply: TypeAdapter[ReplyT]) -> ReplyT:
         """Send until there is a reply."""
         started, pauses = self._monotonic(), _pauses(LONGEST_PAUSE_SECONDS)
         while True:
@@ -163,15 +194,15 @@ class CoordinatorClient:
                     raise self._unreachable(error, waited) from error
             self._sleep(next(pauses))
 
-    def _post(self, path: str, message: BaseModel, reply: type[ReplyT], timeout: httpx.Timeout) -> ReplyT:
+    def _post(self, path: str, message: BaseModel, reply: TypeAdapter[ReplyT], timeout: httpx.Timeout) -> ReplyT:
         headers = {"Content-Type": "application/json"}
         response = self._http.post(path, content=message.model_dump_json(), headers=headers, timeout=timeout)
         return self._read(response, reply)
 
-    def _read(self, response: httpx.Response, reply: type[ReplyT]) -> ReplyT:
+    def _read(self, response: httpx.Response, reply: TypeAdapter[ReplyT]) -> ReplyT:
         try:
             if response.is_success:
-                return reply.model_validate_json(response.content)
+                return reply.validate_json(response.content)
             refusal = Refusal.model_validate_json(response.content)
         except ValidationError as error:
             raise CoordinationError(
@@ -187,10 +218,6 @@ class CoordinatorClient:
         )
 
 
-class _ShardReply(RootModel[Committed | Accepted]):
-    """The step is committed, or files of other ranks are missing."""
-
-
 def _pauses(longest: float) -> Iterator[float]:
     """Pauses that double up to `longest` seconds, with full jitter, so that members do not come back at once."""
     pause = FIRST_PAUSE_SECONDS
@@ -202,5 +229,5 @@ def _pauses(longest: float) -> Iterator[float]:
 def _refused(refusal: Refusal, url: str) -> CoordinationError | CheckpointError:
     if refusal.reason == "checkpoint":
         return CheckpointError(refusal.message)
-    kind: Callable[[str], CoordinationError] = FencedError if refusal.reason == "fenced" else CoordinationError
-    return kind(f"{url}: refused: {refusal.message}")
+    kinds = {"fenced": FencedError, "finished": AttemptEndedError}
+    return kinds.get(refusal.reason, CoordinationError)(f"{url}: refused: {refusal.message}")

@@ -11,13 +11,17 @@ from pydantic import JsonValue
 
 from gmeta_api.document import JobDocument
 from gmeta_api.errors import CheckpointError
+from gmeta_api.spec import Spec
+from gmeta_api.spec.workers import MAX_WORKERS
 from gmeta_worker.checkpoint.choose import newest_valid
 from gmeta_worker.checkpoint.commit import claim_attempt, publish
 from gmeta_worker.checkpoint.fit import require_same_job
 from gmeta_worker.checkpoint.manifest import CommitManifest
 from gmeta_worker.checkpoint.prune import prune
+from gmeta_worker.coordination.commits import Commits
 from gmeta_worker.coordination.events import EVENTS_NAME, Event, EventLog, job_clock_start, wall_time
-from gmeta_worker.coordination.messages import Message, Register, Reply, ShardWritten
+from gmeta_worker.coordination.membership import Rules
+from gmeta_worker.coordination.messages import Message, Reply, ShardWritten
 from gmeta_worker.coordination.recovery import recover
 from gmeta_worker.coordination.state import Append, Publish, State, transition, with_commit
 from gmeta_worker.coordination.status import Status, status_of
@@ -76,10 +80,10 @@ class Job:
         Raises:
             CheckpointError: a commit cannot be made; the state is as before.
         """
-        state = self._state
-        if isinstance(message, Register):
-            state = with_commit(state, *self._newest_commit())
-        outcome = transition(state, message, self._now())
+        outcome = transition(self._state, message, self._now())
+        if outcome.state.generation > self._state.generation:
+            # A round is formed: it begins from what the disk has, which is read and verified only now.
+            outcome = transition(with_commit(self._state, *self._newest_commit()), message, self._now())
         for effect in outcome.effects:
             if isinstance(effect, Publish):
                 publish(self._folder, effect.manifest)
@@ -127,4 +131,16 @@ def open_job(document: JobDocument, run_folder: Path) -> Iterator[Job]:
 
 def _initial(document: JobDocument) -> State:
     spec: dict[str, JsonValue] = document.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return State(job=document.job, spec=spec, attempt=document.attempt)
+    return State(document.attempt, Commits(document.job, spec), rules_of(document.spec))
+
+
+def rules_of(spec: Spec) -> Rules:
+    """What a spec says about membership."""
+    workers, faults = spec.workers, spec.fault_tolerance
+    return Rules(
+        replicas=workers.replicas,
+        min_replicas=workers.min_replicas or workers.replicas,
+        max_replicas=workers.max_replicas or MAX_WORKERS,
+        heartbeat_seconds=faults.heartbeat_seconds,
+        backoff_limit=faults.backoff_limit,
+    )

@@ -17,6 +17,9 @@ from gmeta_worker.coordination.last_words import to_last_words
 from gmeta_worker.coordination.server import Server
 
 DRAIN_SECONDS = 20.0
+"""Longest wait for the workers' last commit after a signal."""
+GOODBYE_SECONDS = 5.0
+"""Longest wait for the workers to hear that the attempt has ended, and to leave."""
 
 ReportWriter = Callable[[Path, JobDocument, Sequence[Event]], object]
 
@@ -33,7 +36,7 @@ def run_coordinator(
 ) -> ExitCode:
     """Serve until the attempt has ended, then write the report.
 
-    The first SIGTERM or SIGINT lets a worker that is still running commit and say goodbye, for at most 20 seconds; the
+    The first SIGTERM or SIGINT lets workers that are still running commit and leave, for at most 20 seconds; the
     second one ends the process at once. A killed coordinator that is started again goes on from the run folder.
 
     Args:
@@ -65,18 +68,56 @@ def _exit_code(code: int) -> ExitCode:
 
 
 async def _serve(job: Job, host: str, port: int, write_report: Callable[[], object]) -> None:
-    ended = asyncio.Event()
-    _stop_on_signals(job, ended)
-    runner = web.AppRunner(Server(job, ended.set).application(), access_log=None)
+    ending = _Ending(job)
+    runner = web.AppRunner(Server(job, ending.look).application(), access_log=None)
     await runner.setup()
     try:
         await _listen(runner, host, port)
-        if job.state.finished:
-            ended.set()
-        await ended.wait()
+        ending.look()
+        await ending.reached.wait()
         await asyncio.to_thread(_report, write_report)
     finally:
         await runner.cleanup()
+
+
+class _Ending:
+    """Waits for the end of the attempt or a signal, and then for a while until the workers have gone.
+
+    The first signal lets them commit; the second one ends the process at once.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.reached = asyncio.Event()
+        self._job = job
+        self._loop = asyncio.get_running_loop()
+        self._waiting = False
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._signal)
+
+    def look(self) -> None:
+        """Look whether it is time; called after every message."""
+        state = self._job.state
+        if not (state.finished or self._asked):
+            return
+        if not state.membership.anybody:
+            self.reached.set()
+        elif state.finished:
+            self._within(GOODBYE_SECONDS)
+
+    def _signal(self) -> None:
+        if self._asked:
+            self.reached.set()
+            return
+        self._asked = True
+        log.info("asked to stop: waiting at most %.0f s for the workers' last commit", DRAIN_SECONDS)
+        self._loop.call_later(DRAIN_SECONDS, self.reached.set)
+        self.look()
+
+    def _within(self, seconds: float) -> None:
+        if not self._waiting:
+            self._waiting = True
+            self._loop.call_later(seconds, self.reached.set)
 
 
 def _report(write_report: Callable[[], object]) -> None:
@@ -95,20 +136,3 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
             f"{host}:{port}: the coordinator cannot listen there ({error.strerror}); "
             "stop what uses the port, or give the coordinator another one"
         ) from error
-
-
-def _stop_on_signals(job: Job, ended: asyncio.Event) -> None:
-    """The first signal ends the process once no worker needs it any more, the second one at once."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if job.state.member is None or draining.is_set():
-            ended.set()
-            return
-        draining.set()
-        log.info("asked to stop: waiting at most %.0f s for the worker's last commit", DRAIN_SECONDS)
-        loop.call_later(DRAIN_SECONDS, ended.set)
-
-    draining = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
