@@ -42,7 +42,7 @@ class LoadedCommit:
         Raises:
             CheckpointError: a file is missing or damaged.
         """
-        wanted = owned or range(self.manifest.layout.blocks)
+        wanted = range(self.manifest.layout.blocks) if owned is None else owned
         for file in sorted(self.manifest.files, key=lambda file: file.blocks or (0, 0)):
             if file.blocks is None:
                 continue

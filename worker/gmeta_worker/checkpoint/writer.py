@@ -39,7 +39,7 @@ class CommitWriter:
         self._run_folder = run_folder
         self._attempt = attempt
         self._generation = generation
-        self._groups = list(within(block_groups(layout), owned or range(layout.blocks)))
+        self._groups = list(within(block_groups(layout), range(layout.blocks) if owned is None else owned))
 
     def write(
         self,

@@ -50,11 +50,11 @@ class Snapshot:
         """
         started = time.perf_counter()
         with self._lock:
-            fresh = (~self._settled[places]).nonzero().flatten()
+            fresh = (~self._settled.index_select(0, places)).nonzero().flatten()
             if len(fresh):
-                kept = places[fresh]
-                self._settled[kept] = True
-                self._saved.append((kept, {name: tensor[fresh] for name, tensor in rows.items()}))
+                kept = places.index_select(0, fresh)
+                self._settled.index_fill_(0, kept, True)
+                self._saved.append((kept, {name: tensor.index_select(0, fresh) for name, tensor in rows.items()}))
         self.seconds += time.perf_counter() - started
 
     def export_blocks(self, lo: int, hi: int) -> dict[str, Tensor]:
@@ -84,4 +84,4 @@ def _put_right(copies: dict[str, Tensor], region: slice, places: Tensor, rows: M
     inside = ((places >= region.start) & (places < region.stop)).nonzero().flatten()
     where = (places[inside] - region.start).cpu()
     for name, copy in copies.items():
-        copy[where] = rows[name][inside].cpu()
+        copy.index_copy_(0, where, rows[name].index_select(0, inside).cpu())
