@@ -18,7 +18,7 @@ from gmeta_worker.coordination.server import Server
 
 DRAIN_SECONDS = 20.0
 """Longest wait for the workers' last commit after a signal."""
-GOODBYE_SECONDS = 5.0
+GOODBYE_SECONDS = 3.0
 """Longest wait for the workers to hear that the attempt has ended, and to leave."""
 
 ReportWriter = Callable[[Path, JobDocument, Sequence[Event]], object]
