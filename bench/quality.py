@@ -32,7 +32,7 @@ from gmeta_worker.training.evaluator import Evaluator, Score, headline
 from gmeta_worker.training.loop import LoopActions, Position, TrainingLoop, total_steps
 from gmeta_worker.training.part import OwnPart
 from gmeta_worker.training.phases import PhaseClock
-from gmeta_worker.training.run import build_parts, open_reader
+from gmeta_worker.training.run import build_parts, dataset_keys, open_reader
 from gmeta_worker.training.step import TrainingStep
 
 MANIFEST = Path(__file__).parents[1] / "examples/movielens-maml.yaml"
@@ -78,7 +78,7 @@ class BestWeights:
 def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     """Train as a worker does, without processes or files; scores of the final split with the best weights."""
     training = spec.training
-    parts = build_parts(spec, dataset, None)
+    parts = build_parts(spec, dataset, dataset_keys(dataset))
     evaluator, best, clock = Evaluator(parts), BestWeights(parts), PhaseClock()
     reader = open_reader(spec, dataset)
     dense = DenseOptimizer(spec.optimizer.dense, parts.model)

@@ -75,6 +75,12 @@ class Runtime:
         checkpoint = self.document.spec.checkpoint
         return self.volumes[checkpoint.volume] / checkpoint.path
 
+    @property
+    def origin_folder(self) -> Path | None:
+        """The run, or the commit, that training starts from; None where it starts from fresh weights."""
+        origin = self.document.spec.training.init_from
+        return None if origin is None else self.volumes[origin.volume] / origin.path
+
 
 def _problem(path: str, message: str) -> ManifestError:
     return ManifestError([Problem(path, message)])

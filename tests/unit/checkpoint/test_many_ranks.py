@@ -31,7 +31,7 @@ from gmeta_worker.checkpoint import (
 from gmeta_worker.checkpoint.tensor_file import write_tensors
 
 PAGES = 3
-LAYOUT = Layout(dim=64, tables={"t": Table(rows=10**6, vocabulary="exact")})  # four groups of blocks
+LAYOUT = Layout(dim=64, tables={"t": Table(rows=10**6, vocabulary="hash")})  # four groups of blocks
 
 
 def rows(lo: int, hi: int) -> dict[str, torch.Tensor]:

@@ -17,7 +17,7 @@ from gmeta_worker.metaio.prepare import run
 from gmeta_worker.parallel import ALONE, Group
 from gmeta_worker.training.evaluator import Evaluator, Score, headline
 from gmeta_worker.training.part import OwnPart
-from gmeta_worker.training.run import build_parts
+from gmeta_worker.training.run import build_parts, dataset_keys
 
 SPEC = Spec.model_validate(MANIFEST["spec"])
 
@@ -33,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def scores(dataset: Dataset, group: Group) -> list[Score]:
     with BUILDING:
-        parts = build_parts(SPEC, dataset, None, group)
+        parts = build_parts(SPEC, dataset, dataset_keys(dataset), group)
     return Evaluator(parts)(dataset.split("valid"), [0, 1, 4])
 
 

@@ -1,6 +1,6 @@
 """Loading the tensors of a commit. Needs no process group and no running job; nothing is ever unpickled."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -66,7 +66,22 @@ def load_commit(commit: Commit) -> LoadedCommit:
             dense = load_tensors(commit, file)
         elif file.kind == "vocabulary":
             keys = load_tensors(commit, file)
-    return LoadedCommit(commit, dense, {name: tensor.numpy() for name, tensor in keys.items()})
+    vocabularies = {name: tensor.numpy() for name, tensor in keys.items()}
+    _require_keys(commit, vocabularies)
+    return LoadedCommit(commit, dense, vocabularies)
+
+
+def _require_keys(commit: Commit, vocabularies: Mapping[str, NDArray[np.int64]]) -> None:
+    """Every exact vocabulary has the sorted keys of its table's rows; row 0 has none."""
+    for name, table in commit.manifest.layout.tables.items():
+        if table.vocabulary != "exact":
+            continue
+        keys = vocabularies.get(name, np.zeros(0, dtype=np.int64))
+        if len(keys) != table.rows - 1 or np.any(keys[1:] <= keys[:-1]):
+            raise CheckpointError(
+                f"{commit.folder}: table '{name}' has {table.rows} rows, so its vocabulary needs {table.rows - 1} "
+                f"sorted keys, and has {len(keys)}{'' if len(keys) != table.rows - 1 else ' in another order'}"
+            )
 
 
 def load_tensors(commit: Commit, file: FileEntry) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from gmeta_worker.embedding.optimizers import RowOptimizer
 from gmeta_worker.embedding.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 _WEIGHTS = "weights"
 
 
@@ -129,6 +130,33 @@ class RowStore:
                 )
         for name, own in self._tensors.items():
             own[places] = tensors[name].to(own)
+
+    def owns(self, ids: Ints) -> Bools:
+        """Which of the global ids this store holds."""
+        return (ids >= self._first_id) & (ids < self._first_id + len(self._tensors[_WEIGHTS]))
+
+    def import_rows(self, ids: Ints, tensors: Mapping[str, Tensor]) -> None:
+        """Take over single rows of another store's export, all of its tensors or some of them.
+
+        Args:
+            ids: global ids that this store owns, unique.
+            tensors: name -> [len(ids), width].
+
+        Raises:
+            CheckpointError: a tensor is unknown or of another shape; nothing has been taken over then.
+        """
+        assert self._snapshot is None, "a snapshot would not see these rows change"
+        for name, tensor in sorted(tensors.items()):
+            own = self._tensors.get(name)
+            if own is None or tensor.shape != (len(ids), own.shape[1]):
+                expected = "no such tensor" if own is None else f"shape {[len(ids), own.shape[1]]}"
+                raise CheckpointError(
+                    f"tensor '{name}' of the rows: expected {expected}, received shape {list(tensor.shape)}; "
+                    "embeddingDim and the sparse optimiser must be those of the checkpoint"
+                )
+        places = torch.from_numpy(ids - self._first_id).to(self._tensors[_WEIGHTS].device)
+        for name, tensor in tensors.items():
+            self._tensors[name].index_copy_(0, places, tensor.to(self._tensors[name]))
 
     def _slice(self, lo: int, hi: int) -> slice:
         if not self._owned.start <= lo <= hi <= self._owned.stop:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from gmeta_api.errors import CheckpointError
@@ -70,9 +71,32 @@ def restore_weights(loaded: LoadedCommit, parts: Components) -> None:
 
 
 def restore_training(loaded: LoadedCommit, optimizer: DenseOptimizer) -> Position:
-    """Put the dense optimiser's state back; where the run goes on."""
-    optimizer.restore(_under(_OPTIMIZER, loaded.dense))
-    return Position(loaded.manifest.ledger, Progress.model_validate(loaded.manifest.trainer))
+    """Put the dense optimiser's state back; where the run goes on.
+
+    Raises:
+        CheckpointError: the state is that of another optimiser, or of another version's training loop.
+    """
+    restore_optimizer(loaded, optimizer)
+    try:
+        progress = Progress.model_validate(loaded.manifest.trainer)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{loaded.commit.folder}: its manifest's 'trainer' is not that of this version's training loop "
+            f"({error.errors()[0]['msg']}); resume with the version that wrote it"
+        ) from error
+    return Position(loaded.manifest.ledger, progress)
+
+
+def restore_optimizer(loaded: LoadedCommit, optimizer: DenseOptimizer) -> None:
+    """Put the dense optimiser's state back.
+
+    Raises:
+        CheckpointError: it is that of another optimiser or model.
+    """
+    try:
+        optimizer.restore(_under(_OPTIMIZER, loaded.dense))
+    except CheckpointError as error:
+        raise CheckpointError(f"{loaded.commit.folder}: {error}") from error
 
 
 def restore_model(loaded: LoadedCommit, model: nn.Module) -> None:
@@ -83,7 +107,7 @@ def restore_model(loaded: LoadedCommit, model: nn.Module) -> None:
         if has != wants:
             raise CheckpointError(
                 f"{loaded.commit.folder}: does not fit this job's model: parameter {name}: the commit has {has}, "
-                f"the model has {wants}; use the spec.model that wrote it, or another spec.checkpoint.path"
+                f"the model has {wants}; use the spec.model that wrote it, or start without this commit"
             )
     model.load_state_dict(found)
 

@@ -1,9 +1,11 @@
 """One rank's run, from its start or a commit, to its outcome."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gmeta_api.exit_codes import ExitCode
 from gmeta_api.spec import Spec
@@ -28,11 +30,14 @@ from gmeta_worker.runtime import Runtime
 from gmeta_worker.training.commits import layout_of, restore_training, restore_weights, start_position, take_snapshot
 from gmeta_worker.training.committer import Committer
 from gmeta_worker.training.components import Components, build_components, choose_device
+from gmeta_worker.training.demand import demand_of
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.evaluator import Evaluator, Score, headline
 from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop, total_steps
+from gmeta_worker.training.origin import grown_keys, open_origin, take_over
 from gmeta_worker.training.part import OwnPart
 from gmeta_worker.training.phases import PhaseClock
+from gmeta_worker.training.placement import NOTHING_KNOWN
 from gmeta_worker.training.reporting import Reporter, Sender
 from gmeta_worker.training.step import StepResult, TrainingStep
 
@@ -55,10 +60,13 @@ class TrainingRun:
         self._part = OwnPart(self._group.rank, joined.weights)
         self._local_rank = context.local_rank
         loaded = None if joined.commit is None else load_commit(open_commit(runtime.run_folder / joined.commit.path))
-        self._parts = build_parts(spec, self._dataset, loaded, self._group, self._local_rank)
+        origin = self._origin() if loaded is None else None
+        keys = dataset_keys(self._dataset)
+        keys = grown_keys(keys, origin) if origin else keys | (loaded.vocabularies if loaded else {})
+        self._parts = build_parts(spec, self._dataset, keys, self._group, self._local_rank)
         self._optimizer = DenseOptimizer(spec.optimizer.dense, self._parts.model)
         self._layout = layout_of(self._parts, spec.model.embedding_dim)
-        self._position = self._restore(loaded)
+        self._position = self._restore(loaded) if loaded else self._start(origin)
         self._evaluator = Evaluator(self._parts)
         job = runtime.document.job
         self._metrics = WorkerMetrics(job_name=job.name, namespace=job.namespace, rank=self._group.rank)
@@ -90,9 +98,17 @@ class TrainingRun:
             self._final_evaluation(reporter, position.ledger)
         return self._finish("succeeded", ended.value, ExitCode.OK)
 
-    def _restore(self, loaded: LoadedCommit | None) -> Position:
-        if loaded is None:
-            return start_position()
+    def _origin(self) -> LoadedCommit | None:
+        folder = self._runtime.origin_folder
+        return None if folder is None else open_origin(folder, self._group)
+
+    def _start(self, origin: LoadedCommit | None) -> Position:
+        given = self._spec.training.init_from
+        if origin and given:
+            take_over(origin, self._parts, self._layout, self._optimizer, with_state=given.optimizer)
+        return start_position()
+
+    def _restore(self, loaded: LoadedCommit) -> Position:
         require_same_layout(loaded.commit, self._layout)
         restore_weights(loaded, self._parts)
         return restore_training(loaded, self._optimizer)
@@ -144,16 +160,20 @@ class TrainingRun:
         )
 
 
-def build_parts(
-    spec: Spec, dataset: Dataset, loaded: LoadedCommit | None, group: Group = ALONE, local_rank: int = 0
-) -> Components:
-    """The parts for a dataset; a commit's own keys take precedence, so that its rows keep their meaning."""
+def dataset_keys(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    """The keys of a dataset's vocabularies."""
     schema = dataset.card.schema
     names = dict.fromkeys(feature.vocabulary for feature in (*schema.categorical, *schema.multi))
-    keys = {name: dataset.vocabulary(name) for name in names}
-    if loaded is not None:
-        keys |= loaded.vocabularies
-    return build_components(spec, schema, keys, choose_device(spec.training.device, local_rank), group)
+    return {name: dataset.vocabulary(name) for name in names}
+
+
+def build_parts(
+    spec: Spec, dataset: Dataset, keys: Mapping[str, NDArray[np.int64]], group: Group = ALONE, local_rank: int = 0
+) -> Components:
+    """The parts for a dataset and the known keys: those of a commit, so that its rows keep their meaning."""
+    demand = demand_of(dataset, spec.training.tasks_per_step / group.size) if group.size > 1 else NOTHING_KNOWN
+    device = choose_device(spec.training.device, local_rank)
+    return build_components(spec, dataset.card.schema, keys, device, group, demand)
 
 
 def open_reader(spec: Spec, dataset: Dataset, share: Share = WHOLE) -> StepReader:

@@ -14,8 +14,6 @@ def check_supported(spec: Spec) -> None:
 
 
 def _unsupported(spec: Spec) -> Iterator[Problem]:
-    if spec.training.init_from is not None:
-        yield _problem("spec.training.initFrom", "a commit", "a fresh start or --resume; remove it")
     if spec.training.phases:
         yield _problem("spec.training.phases", "a list", "one phase; use spec.meta.algorithm and spec.training.epochs")
     if spec.training.precision != "float32":
