@@ -111,8 +111,10 @@ class Job:
         return commit.manifest, skipped
 
     def _prune(self) -> None:
+        newest = self._state.commits.newest
+        assert newest is not None, "one has just been made"
         try:
-            prune(self._folder, self.document.spec.checkpoint.keep)
+            prune(self._folder, self.document.spec.checkpoint.keep, newest.position)
         except CheckpointError as error:
             log.warning("%s", error)
 
