@@ -57,13 +57,24 @@ class Dataset:
         Raises:
             DataError: The dataset has no such vocabulary, or its file is damaged.
         """
+        return self._vocabulary(name, "key")
+
+    def occurrences(self, name: str) -> NDArray[np.int64]:
+        """Return how often each key of a vocabulary occurs in the train split, in the order of ``vocabulary``.
+
+        Raises:
+            DataError: As ``vocabulary``.
+        """
+        return self._vocabulary(name, "count")
+
+    def _vocabulary(self, name: str, column: str) -> NDArray[np.int64]:
         if name not in self.card.vocabularies:
             raise DataError(f"{self.path}: no vocabulary {name!r}; the dataset has {', '.join(self.card.vocabularies)}")
         card, where = self.card.vocabularies[name].file, f"vocabulary {name}"
         buffer = read_file(self.path, card, where)
         batch = open_table(self.path, card, where, buffer, VOCABULARY_SCHEMA)
-        keys: NDArray[np.int64] = batch.column("key").to_numpy(zero_copy_only=True)
-        return keys
+        values: NDArray[np.int64] = batch.column(column).to_numpy(zero_copy_only=True)
+        return values
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,25 @@
-"""Who does what: the tasks of a step and the virtual blocks, cut into contiguous ranges, one a rank. Pure functions."""
+"""Who does what: things in a row, such as tasks or blocks, cut into contiguous ranges, one a rank. Pure functions."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Numbers = NDArray[np.int64] | NDArray[np.float64]
 
 
-def split(offsets: Ints, weights: Sequence[float]) -> tuple[int, ...]:
-    """Cut tasks into one contiguous range a rank, so that the ranks' rows are in proportion to their weights.
+def split(offsets: Numbers, weights: Sequence[float]) -> tuple[int, ...]:
+    """Cut items into one contiguous range a rank, so that the sizes of the ranges are in proportion to the weights.
 
-    Each cut falls on the task boundary nearest to the exact place, so no rank is further off than half a task on either
-    side. A rank may get none: if there are fewer tasks than ranks, or if its weight is 0.
+    Each cut falls on the item boundary nearest to the exact place, so no rank is further off than half an item on
+    either side. A rank may get none: if there are fewer items than ranks, or if its weight is 0.
 
     Args:
-        offsets: int64[T + 1], rows before each task.
+        offsets: [T + 1], the total size of the items before each one, from 0: the rows of tasks, the load of blocks.
         weights: one a rank, not negative and not all 0.
 
     Returns:
-        [ranks + 1]: rank r has tasks bounds[r]:bounds[r + 1].
+        [ranks + 1]: rank r has items bounds[r]:bounds[r + 1].
 
     Raises:
         ValueError: the weights are none, negative or all 0.
@@ -28,7 +28,7 @@ def split(offsets: Ints, weights: Sequence[float]) -> tuple[int, ...]:
         raise ValueError(f"weights: expected one a rank, none negative and some positive, received {list(weights)}")
     shares = np.cumsum(weights)[:-1] / np.sum(weights)
     middles = (offsets[:-1] + offsets[1:]) / 2
-    cuts = np.searchsorted(middles, shares * int(offsets[-1]), side="right")
+    cuts = np.searchsorted(middles, shares * float(offsets[-1]), side="right")
     return (0, *cuts.tolist(), len(middles))
 
 

@@ -11,7 +11,6 @@ from torch import nn
 from gmeta_api.errors import ModelError
 from gmeta_api.spec import ModelSpec, Spec
 from gmeta_worker.embedding import (
-    BLOCKS,
     BlockLayout,
     ExactVocabulary,
     HashVocabulary,
@@ -22,8 +21,9 @@ from gmeta_worker.embedding import (
 from gmeta_worker.meta import Algorithm, build_algorithm
 from gmeta_worker.metaio import Schema
 from gmeta_worker.models import ModelInputs, build_model
-from gmeta_worker.parallel import ALONE, Group, RowExchange, block_ranges
+from gmeta_worker.parallel import ALONE, Group, RowExchange
 from gmeta_worker.training.inputs import InputAssembler
+from gmeta_worker.training.placement import NOTHING_KNOWN, Demand, expected_loads, place
 
 Ints = NDArray[np.int64]
 
@@ -56,7 +56,12 @@ class Components:
 
 
 def build_components(
-    spec: Spec, schema: Schema, keys: Mapping[str, Ints], device: torch.device, group: Group = ALONE
+    spec: Spec,
+    schema: Schema,
+    keys: Mapping[str, Ints],
+    device: torch.device,
+    group: Group = ALONE,
+    demand: Demand = NOTHING_KNOWN,
 ) -> Components:
     """Build the parts for a job on one of its ranks: its own range of blocks, and a replica of the model.
 
@@ -66,6 +71,7 @@ def build_components(
         keys: the known keys of each vocabulary (train rows), sorted.
         device: where model and rows live.
         group: the ranks that train together.
+        demand: how often training uses each key; the ranks share out the rows so that they are asked alike.
 
     Raises:
         ModelError: the model cannot be built, or the device is not there.
@@ -73,7 +79,8 @@ def build_components(
     vocabularies = {name: _vocabulary(spec.model, name, known) for name, known in keys.items()}
     tables = {name: vocabulary.rows for name, vocabulary in vocabularies.items()}
     seed = spec.training.seed
-    ranges = block_ranges(group.size, BLOCKS)
+    layout = BlockLayout(tables)
+    ranges = place(expected_loads(layout, vocabularies, demand), group.size)
     store = RowStore(
         tables,
         spec.model.embedding_dim,
@@ -82,7 +89,7 @@ def build_components(
         device=device,
         owned=ranges[group.rank],
     )
-    exchange = RowExchange(group, BlockLayout(tables).id_bounds(ranges))
+    exchange = RowExchange(group, layout.id_bounds(ranges))
     features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
     inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
     model = build_model(spec.model, inputs, seed).to(device)
