@@ -40,8 +40,9 @@ def keys_per_task(batch: StepBatch, schema: Schema) -> Mapping[str, float]:
 
 def _distinct(columns: Ints) -> int:
     ordered = columns[:, np.lexsort(columns)]
-    changes = np.count_nonzero((np.diff(ordered) != 0).any(axis=0))
-    return int(changes) + min(columns.shape[1], 1)
+    first = np.ones(columns.shape[1], dtype=np.bool_)
+    first[1:] = (np.diff(ordered) != 0).any(axis=0)
+    return int(np.count_nonzero(first))
 
 
 def _uses(batch: StepBatch, schema: Schema) -> Iterator[tuple[str, Ints]]:
