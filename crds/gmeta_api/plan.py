@@ -18,7 +18,6 @@ Role = Literal["prepare", "coordinator", "worker"]
 
 CLUSTER_ONLY_FIELDS = (
     ("coordinator", "resources"),
-    ("workers", "min_replicas"),
     ("workers", "max_replicas"),
     ("workers", "image"),
     ("workers", "image_pull_policy"),
@@ -30,7 +29,6 @@ CLUSTER_ONLY_FIELDS = (
     ("workers", "pod_template"),
     ("fault_tolerance", "restart_backoff_seconds"),
     ("fault_tolerance", "max_backoff_seconds"),
-    ("fault_tolerance", "rules"),
     ("run_policy",),
     ("scheduling",),
 )

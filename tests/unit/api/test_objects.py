@@ -100,11 +100,12 @@ def test_every_pod_meets_the_restricted_pod_security_standard(role: str) -> None
 
 def test_the_environment_is_the_plans_over_writable_defaults() -> None:
     env = {
-        each["name"]: each["value"]
+        each["name"]: each.get("value")
         for each in container(worker_pod(workers={"env": [{"name": "HOME", "value": "/h"}]}))["env"]
     }
     assert env == {
         "GMETA_COORDINATOR": "http://movies-coordinator.team.svc:7070",
+        "GMETA_HOST": None,
         "GMETA_JOB": "/etc/gmeta/job.json",
         "GMETA_LOCAL_SIZE": "1",
         "GMETA_METRICS_PORT": "9400",
@@ -113,6 +114,11 @@ def test_the_environment_is_the_plans_over_writable_defaults() -> None:
         "HOME": "/h",
         "XDG_CACHE_HOME": "/cache",
     }
+
+
+def test_a_worker_tells_others_its_pods_address() -> None:
+    own = next(each for each in container(worker_pod())["env"] if each["name"] == "GMETA_HOST")
+    assert own["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
 
 
 def test_the_coordinator_listens_everywhere_and_leaves_its_last_words() -> None:

@@ -54,6 +54,10 @@ def coordinator_families() -> list[Metric]:
         last_evaluation=None,
         evaluations=0,
         workers=(),
+        waiting=(),
+        world_size=3,
+        reason="",
+        restarts={"failed": 1},
         warnings=(),
         finished=None,
     )

@@ -17,7 +17,7 @@ from gmeta_worker.checkpoint import list_commits, next_attempt
 from gmeta_worker.local.children import command_line, environment
 from gmeta_worker.local.site import local_site, run_folder, volume_folders
 from gmeta_worker.local.supervisor import Supervisor
-from gmeta_worker.membership.environment import share_cores
+from gmeta_worker.membership.cores import share_cores
 from gmeta_worker.training.supported import check_supported
 
 

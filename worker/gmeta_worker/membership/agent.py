@@ -1,10 +1,10 @@
 """The worker's process: torch's elastic agent, which goes from round to round with this worker's ranks."""
 
 import logging
-import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from types import FrameType
 
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec
@@ -17,11 +17,10 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from gmeta_api.errors import GMetaError
 from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.coordination.client import CoordinatorClient
-from gmeta_worker.coordination.messages import Ended, Finish, RankEnd, Round
-from gmeta_worker.membership.environment import AGENT_PID, share_cores
+from gmeta_worker.coordination.messages import Ended, RankEnd, Round
+from gmeta_worker.membership.fork_server import START_METHOD
 from gmeta_worker.membership.rendezvous import CoordinatorRendezvous, Worker
 from gmeta_worker.runtime import Runtime
-from gmeta_worker.training.supported import check_supported
 
 MONITOR_SECONDS = 0.2
 STOP_SECONDS = 25
@@ -35,24 +34,27 @@ JOIN_PATIENCE_SECONDS = 300.0
 UNLIMITED = 2**31
 """Restarts are counted by the coordinator, over all workers."""
 
+ELASTIC_LOGS = ("torch.distributed.elastic.agent.server.api", "torch.distributed.elastic.multiprocessing.api")
+"""They tell of every rank that ends with a traceback of their own; the agent tells what there is to know."""
+
 log = logging.getLogger(__name__)
 
 
-def run_agent(runtime: Runtime) -> int:
-    """Keep this worker's ranks until the attempt ends or this worker is asked to stop; the exit code."""
+def run_agent(runtime: Runtime, rank_process: Callable[[], None]) -> int:
+    """Keep this worker's ranks until the attempt ends or this worker is asked to stop; the exit code.
+
+    Args:
+        runtime: the job.
+        rank_process: what a rank does; runs in a process of its own.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _raise)
-    os.environ[AGENT_PID] = str(os.getpid())
-    if runtime.local_size > 1:
-        share_cores(runtime.local_size)
+    for name in ELASTIC_LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with CoordinatorClient(runtime.coordinator, patience=JOIN_PATIENCE_SECONDS) as client:
-        try:
-            check_supported(runtime.document.spec)
-        except GMetaError as error:
-            return _refuse(client, runtime, error)
         rendezvous = CoordinatorRendezvous(_worker(runtime), client, CoordinatorClient(runtime.coordinator))
         with rendezvous.heartbeat, tempfile.TemporaryDirectory(prefix="gmeta-agent-") as scratch:
-            return _run(_Agent(rendezvous, runtime.local_size, scratch), rendezvous)
+            return _run(_Agent(rendezvous, rank_process, runtime.local_size, scratch), rendezvous)
 
 
 def _run(agent: LocalElasticAgent, rendezvous: CoordinatorRendezvous) -> int:
@@ -77,13 +79,6 @@ def _exit_code(ended: Ended | None) -> int:
     return ended.exit_code
 
 
-def _refuse(client: CoordinatorClient, runtime: Runtime, error: GMetaError) -> int:
-    print(f"gmeta: {error}", file=sys.stderr)
-    attempt = runtime.document.attempt
-    client.finish(Finish(attempt=attempt, outcome="failed", message=str(error), exit_code=error.exit_code))
-    return error.exit_code
-
-
 def _worker(runtime: Runtime) -> Worker:
     document = runtime.document
     return Worker(document.job.name, document.attempt, runtime.worker_index, runtime.local_size, runtime.host)
@@ -92,18 +87,19 @@ def _worker(runtime: Runtime) -> Worker:
 class _Agent(LocalElasticAgent):
     """Takes ranks from the coordinator's round, and gives ranks the time to end that the coordinator orders."""
 
-    def __init__(self, rendezvous: CoordinatorRendezvous, ranks: int, scratch: str) -> None:
+    def __init__(
+        self, rendezvous: CoordinatorRendezvous, rank_process: Callable[[], None], ranks: int, scratch: str
+    ) -> None:
         spec = WorkerSpec(
             role="rank",
             local_world_size=ranks,
-            entrypoint=sys.executable,
-            args=("-m", "gmeta_worker", "rank"),
+            entrypoint=rank_process,
             rdzv_handler=rendezvous,
             max_restarts=UNLIMITED,
             monitor_interval=MONITOR_SECONDS,
         )
         logs = DefaultLogsSpecs(log_dir=scratch)
-        super().__init__(spec, logs, exit_barrier_timeout=GOODBYE_SECONDS, shutdown_timeout=STOP_SECONDS)
+        super().__init__(spec, logs, START_METHOD, exit_barrier_timeout=GOODBYE_SECONDS, shutdown_timeout=STOP_SECONDS)
         self._rendezvous_handler = rendezvous
 
     def _assign_worker_ranks(
@@ -121,6 +117,8 @@ class _Agent(LocalElasticAgent):
         if result.is_failed():
             failures = sorted(result.failures.items(), key=lambda item: item[1].timestamp)
             self._rendezvous_handler.lost = tuple(_rank_end(rank, failure) for rank, failure in failures)
+            for end in self._rendezvous_handler.lost:
+                log.info("rank %d ended with exit code %d", end.rank, end.exit_code)
         return result
 
     def _stop_workers(self, worker_group: WorkerGroup) -> None:  # noqa: ARG002  # the signature is torch's

@@ -9,12 +9,13 @@ from ipaddress import ip_address
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import PrefixStore
+from torch._C._distributed_c10d import PrefixStore, TCPStore
 
+from gmeta_api.errors import CoordinationError
 from gmeta_worker.coordination.client import CoordinatorClient
 from gmeta_worker.coordination.messages import Beat, Member, Round
-from gmeta_worker.membership.environment import die_with_agent
 from gmeta_worker.membership.heartbeat import Heartbeat
+from gmeta_worker.membership.parent import die_with_parent
 from gmeta_worker.membership.store import RANKS_PREFIX, connect, read_round
 from gmeta_worker.parallel import DistributedGroup, Group, SingleGroup
 from gmeta_worker.runtime import Runtime
@@ -41,12 +42,12 @@ def join_round(runtime: Runtime, device: torch.device) -> Iterator[RankContext]:
 
     Args:
         runtime: the job.
-        device: where this rank computes; NCCL connects GPUs, gloo everything else.
+        device: where this rank computes.
 
     Raises:
-        CoordinationError: the first member of the round cannot be reached.
+        CoordinationError: the other members of the round cannot be reached.
     """
-    die_with_agent()
+    die_with_parent()
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     store = connect(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     announced = read_round(store)
@@ -56,13 +57,32 @@ def join_round(runtime: Runtime, device: torch.device) -> Iterator[RankContext]:
         if announced.world_size == 1:
             yield RankContext(announced, SingleGroup(), local_rank)
             return
-        _stay_on_loopback(announced)
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        ranks = PrefixStore(RANKS_PREFIX, store)
-        dist.init_process_group(backend, store=ranks, rank=rank, world_size=announced.world_size)
-        assert dist.group.WORLD is not None, "init_process_group makes it"
-        yield RankContext(announced, DistributedGroup(dist.group.WORLD), local_rank)
+        backend = _backend(announced, device, local_rank)
+        yield RankContext(announced, _meet(announced, rank, store, backend), local_rank)
         dist.destroy_process_group()
+
+
+def _meet(announced: Round, rank: int, store: TCPStore, backend: str) -> Group:
+    """Connect to the other ranks."""
+    _stay_on_loopback(announced)
+    ranks = PrefixStore(RANKS_PREFIX, store)
+    try:
+        dist.init_process_group(backend, store=ranks, rank=rank, world_size=announced.world_size)
+    except RuntimeError as error:
+        raise CoordinationError(
+            f"rank {rank} cannot connect to the others of generation {announced.generation} over {backend}: {error}"
+        ) from error
+    assert dist.group.WORLD is not None, "init_process_group makes it"
+    return DistributedGroup(dist.group.WORLD)
+
+
+def _backend(announced: Round, device: torch.device, local_rank: int) -> str:
+    """NCCL where every rank has a GPU of its own; gloo goes through host memory."""
+    if device.type != "cuda":
+        return "gloo"
+    gpus = torch.cuda.device_count()
+    torch.cuda.set_device(local_rank % gpus)
+    return "nccl" if max(member.ranks for member in announced.members) <= gpus else "gloo"
 
 
 def _member(announced: Round, rank: int) -> Member:

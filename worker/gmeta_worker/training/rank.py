@@ -1,8 +1,7 @@
 """A rank process: takes part in one round, and tells the coordinator of every end that concerns the whole job."""
 
 import sys
-
-import torch
+import traceback
 
 from gmeta_api.errors import CoordinationError, GMetaError
 from gmeta_api.exit_codes import ExitCode
@@ -10,10 +9,21 @@ from gmeta_worker.coordination.client import AttemptEndedError, CoordinatorClien
 from gmeta_worker.coordination.messages import Finish
 from gmeta_worker.membership.rank import RankContext, join_round
 from gmeta_worker.parallel import PeerLostError
+from gmeta_worker.process import run_process
 from gmeta_worker.runtime import Runtime
 from gmeta_worker.training.components import choose_device
 from gmeta_worker.training.run import TrainingRun
 from gmeta_worker.training.stop_signal import StopSignal
+
+
+def rank_process() -> None:
+    """A rank as its agent starts it, in a process of its own; ends that process."""
+    try:
+        code = run_process(run_rank)
+    except Exception:  # noqa: BLE001  # torch would keep the traceback to itself
+        traceback.print_exc()
+        code = ExitCode.INTERNAL
+    sys.exit(code)
 
 
 def run_rank(runtime: Runtime) -> int:
@@ -40,8 +50,6 @@ def _take_part(runtime: Runtime, client: CoordinatorClient, context: RankContext
 
 
 def _train(runtime: Runtime, client: CoordinatorClient, context: RankContext, stop: StopSignal) -> int:
-    if torch.cuda.is_available():
-        torch.cuda.set_device(context.local_rank)
     leads = context.group.rank == 0
     for warning in context.round.warnings if leads else ():
         print(f"gmeta: {warning}", file=sys.stderr)
