@@ -28,7 +28,13 @@ def coordinator(runtime: Runtime) -> int:
     assert address.hostname is not None
     assert address.port is not None
     return run_coordinator(
-        runtime.document, address.hostname, address.port, runtime.run_folder, write_report, runtime.last_words
+        runtime.document,
+        address.hostname,
+        address.port,
+        runtime.run_folder,
+        write_report,
+        runtime.last_words,
+        runtime.job_file,
     )
 
 

@@ -23,6 +23,7 @@ class Runtime:
         worker_index: index of this worker among the job's workers.
         local_size: ranks of this worker.
         host: where the other workers reach this one.
+        job_file: where the job document lies.
         last_words: file in which the coordinator leaves how the job ended; None where nobody reads it.
     """
 
@@ -33,6 +34,7 @@ class Runtime:
     worker_index: int
     local_size: int = 1
     host: str = "127.0.0.1"
+    job_file: Path | None = None
     last_words: Path | None = None
 
     @classmethod
@@ -60,6 +62,7 @@ class Runtime:
             worker_index=int(environment.get("GMETA_WORKER_INDEX", "0")),
             local_size=int(environment.get("GMETA_LOCAL_SIZE", "1")),
             host=environment.get("GMETA_HOST", "127.0.0.1"),
+            job_file=job,
             last_words=Path(environment["GMETA_LAST_WORDS"]) if "GMETA_LAST_WORDS" in environment else None,
         )
 

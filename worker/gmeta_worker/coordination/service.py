@@ -14,6 +14,7 @@ from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.coordination.job import Job, open_job
 from gmeta_worker.coordination.last_words import to_last_words
+from gmeta_worker.coordination.rules import WatchedRules
 from gmeta_worker.coordination.server import Server
 
 DRAIN_SECONDS = 20.0
@@ -33,6 +34,7 @@ def run_coordinator(
     run_folder: Path,
     write_report: ReportWriter,
     last_words: Path | None = None,
+    job_file: Path | None = None,
 ) -> ExitCode:
     """Serve until the attempt has ended, then write the report.
 
@@ -46,6 +48,7 @@ def run_coordinator(
         run_folder: the job's folder on the checkpoint volume.
         write_report: writes the report from (run folder, document, events); called once, while status is still served.
         last_words: file for how the attempt ended, which its pod's status then shows.
+        job_file: file of the job document, whose numbers of workers are read again while workers join.
 
     Returns:
         The exit code that the end of the attempt was told with; INTERRUPTED if a signal came first.
@@ -54,7 +57,7 @@ def run_coordinator(
         CoordinationError: the address is taken, another coordinator holds the run folder, or its events are damaged.
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
     """
-    with open_job(document, run_folder) as job:
+    with open_job(document, run_folder, WatchedRules(document, job_file)) as job:
         asyncio.run(_serve(job, host, port, lambda: write_report(run_folder, document, job.events)))
         finished = job.state.finished
         if finished and last_words:
