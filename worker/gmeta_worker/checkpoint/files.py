@@ -35,12 +35,21 @@ def replace_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in `folder` durable.
+
+    Raises:
+        CheckpointError: the disk is full or fails.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: cannot be flushed to the disk ({error.strerror}); free space or repair the volume"
+        ) from error
 
 
 def _cannot_write(path: Path, needed: int, error: OSError) -> str:
