@@ -232,4 +232,4 @@ def test_the_example_has_a_pod_for_each_process() -> None:
         pod(manifest, each, Incarnation(0, RestartCounts()), DEFAULTS) for each in cluster_plan(manifest, 0).processes
     ]
     names = [each["metadata"]["name"] for each in made]
-    assert names == ["movielens-maml-prepare-0", "movielens-maml-coordinator-0", "movielens-maml-w0-0"]
+    assert names == [f"movielens-maml-{each}-0" for each in ("prepare", "coordinator", "w0", "w1")]
