@@ -84,13 +84,14 @@ class CoordinatorRendezvous(RendezvousHandler):
             CoordinationError: the coordinator cannot be reached or refuses this worker.
         """
         while True:
-            announced, listener = self._join()
-            self._round, self.lost = announced, ()
-            try:
-                store = self._store(announced, listener)
-            except CoordinationError as error:
-                log.warning("%s; joining again", error)
-                continue
+            with Listener(self._worker.host) as listener:
+                announced = self._join(listener.port)
+                self._round, self.lost = announced, ()
+                try:
+                    store = _store(announced, listener)
+                except CoordinationError as error:
+                    log.warning("%s; joining again", error)
+                    continue
             first = announced.members[0]
             address = RendezvousStoreInfo(first.host, first.port)
             return RendezvousInfo(store, announced.place, len(announced.members), address)
@@ -134,15 +135,14 @@ class CoordinatorRendezvous(RendezvousHandler):
             return None
         return Beat(attempt=self._worker.attempt, generation=self._round.generation, process=self._process)
 
-    def _join(self) -> tuple[Round, Listener]:
-        """Ask until there is a round, with a port that is ready for its store."""
-        listener = Listener(self._worker.host)
-        message, said = self._message(listener.port), ""
+    def _join(self, port: int) -> Round:
+        """Ask until there is a round; `port` is ready for its store."""
+        message, said = self._message(port), ""
         while True:
             orders = self._orders()
             reply = orders.ended if orders and orders.ended else self._client.join(message)
             if isinstance(reply, Round):
-                return reply, listener
+                return reply
             if isinstance(reply, Ended):
                 self.ended = reply
                 raise RendezvousGracefulExitError(f"the attempt has ended: {reply.outcome}")
@@ -162,12 +162,11 @@ class CoordinatorRendezvous(RendezvousHandler):
             ended=self.lost,
         )
 
-    def _store(self, announced: Round, listener: Listener) -> TCPStore:
-        first = announced.members[0]
-        if announced.place == 0:
-            return listener.serve(first.host, announced)
-        listener.close()
-        return connect(first.host, first.port)
+
+def _store(announced: Round, listener: Listener) -> TCPStore:
+    """Serve the round's store as its first member, or connect to it."""
+    first = announced.members[0]
+    return listener.serve(first.host, announced) if announced.place == 0 else connect(first.host, first.port)
 
 
 def _say(reply: Wait, said: str) -> str:

@@ -2,6 +2,8 @@
 
 import socket
 from datetime import timedelta
+from types import TracebackType
+from typing import Self
 
 import torch.distributed as dist
 from torch._C._distributed_c10d import TCPStore  # what torch.distributed has, with its types
@@ -36,8 +38,13 @@ class Listener:
         store.set(ROUND_KEY, announced.model_dump_json())
         return store
 
-    def close(self) -> None:
-        """Let go of the port."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the port, unless it is served."""
         self._socket.close()
 
 
