@@ -29,7 +29,6 @@ GPU = "nvidia.com/gpu"
 USER_ID = 10001
 """The user of the images in this repository; another one is set in `workers.podTemplate`."""
 
-PORTS = {"coordinator": ("http", COORDINATOR_PORT), "worker": ("metrics", METRICS_PORT)}
 DEFAULT_ENV = {"HOME": "/tmp", "XDG_CACHE_HOME": "/cache"}  # noqa: S108  # an emptyDir of the pod
 """The places of a read-only container that can be written."""
 
@@ -124,7 +123,7 @@ def _container(job: MetaTrainingJob, process: Process, defaults: PodDefaults) ->
     optional = {
         "imagePullPolicy": policy,
         "envFrom": [{"secretRef": {"name": name}} for name in _secrets(job)],
-        "ports": [_port(*PORTS[process.role])] if process.role in PORTS else [],
+        "ports": list(_ports(job, process)),
         "resources": _resources(job, process).model_dump(exclude_defaults=True),
     }
     return {
@@ -149,6 +148,13 @@ def _own_address(process: Process) -> Iterator[Object]:
     """Where the other workers reach this one: its address is known only once the pod has a place."""
     if process.role == "worker":
         yield {"name": "GMETA_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+
+
+def _ports(job: MetaTrainingJob, process: Process) -> Iterator[Object]:
+    if process.role == "coordinator":
+        yield _port("http", COORDINATOR_PORT)
+    for rank in range(job.spec.workers.processes_per_worker) if process.role == "worker" else ():
+        yield _port(f"metrics-{rank}" if rank else "metrics", METRICS_PORT + rank)
 
 
 def _port(name: str, number: int) -> Object:

@@ -47,8 +47,9 @@ def service(job: MetaTrainingJob, plan: Plan) -> Object:
 
 
 def network_policy(job: MetaTrainingJob, operator_namespace: str) -> Object:
-    """Lets in the job's own pods, the operator's namespace, and anybody who collects the workers' metrics."""
+    """Lets in the job's own pods, the operator's namespace, and anybody who collects the ranks' metrics."""
     own_pods = {"podSelector": {"matchLabels": {JOB_LABEL: job.metadata.name}}}
+    last_rank = METRICS_PORT + job.spec.workers.processes_per_worker - 1
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -59,7 +60,7 @@ def network_policy(job: MetaTrainingJob, operator_namespace: str) -> Object:
             "policyTypes": ["Ingress"],
             "ingress": [
                 {"from": [own_pods, operator]},
-                {"ports": [{"protocol": "TCP", "port": METRICS_PORT}]},
+                {"ports": [{"protocol": "TCP", "port": METRICS_PORT, "endPort": last_rank}]},
             ],
         },
     }

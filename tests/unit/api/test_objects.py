@@ -121,6 +121,17 @@ def test_a_worker_tells_others_its_pods_address() -> None:
     assert own["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
 
 
+def test_every_rank_of_a_worker_has_a_port_for_its_metrics() -> None:
+    made = container(worker_pod(workers={"processesPerWorker": 3}))
+    ports = [(each["name"], each["containerPort"]) for each in made["ports"]]
+    assert ports == [("metrics", 9400), ("metrics-1", 9401), ("metrics-2", 9402)]
+    manifest = job(workers={"processesPerWorker": 3})
+    policy = next(
+        each for each in shared_objects(manifest, cluster_plan(manifest, 0), "ops") if each["kind"] == "NetworkPolicy"
+    )
+    assert policy["spec"]["ingress"][1]["ports"] == [{"protocol": "TCP", "port": 9400, "endPort": 9402}]
+
+
 def test_the_coordinator_listens_everywhere_and_leaves_its_last_words() -> None:
     manifest = job()
     made = pod(manifest, cluster_plan(manifest, 0).coordinator, THIRD, DEFAULTS)
