@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from local_job import LocalJob, children_of, wait_until
+from local_job import LocalJob, process_tree, variables, wait_until
 
 from gmeta_worker.local.site import free_ports
 
@@ -32,9 +32,7 @@ def job(tmp_path: Path) -> Iterator[LocalJob]:
 
 def endpoints(job: LocalJob) -> list[str]:
     """Where the job's coordinator and worker serve metrics."""
-    worker = children_of(job.started[0].pid)["worker"]
-    pairs = (pair.partition("=") for pair in Path(f"/proc/{worker}/environ").read_text().split("\0"))
-    told = {name: value for name, _, value in pairs}
+    told = variables(process_tree(job.started[0].pid).agents[0])
     return [told["GMETA_COORDINATOR"].removeprefix("http://"), f"127.0.0.1:{told['GMETA_METRICS_PORT']}"]
 
 
@@ -48,7 +46,7 @@ class Prometheus:
         scrape = {"job_name": "gmeta", "scrape_interval": "1s", "static_configs": [{"targets": targets}]}
         config = folder / "prometheus.yaml"
         config.write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
-        (port,) = free_ports(1)
+        port = free_ports(1)
         self.address = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [

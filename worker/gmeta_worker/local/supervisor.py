@@ -80,16 +80,17 @@ class Supervisor:
     def _follow(self, children: Children, coordinator: Child, workers: list[Child], display: ProgressDisplay) -> Child:
         """Show progress until every worker has ended for good; the coordinator of then."""
         told = False
-        while any(worker.exit_code() is None for worker in workers):
+        while True:
             if self._asked_to_stop and not told:
                 told = True
                 self._stop(workers)
             coordinator = self._revived(children, coordinator)
             self._look(display)
             workers[:] = map(partial(self._replaced, children), self._plan.workers, workers)
+            if all(worker.exit_code() is not None for worker in workers):
+                self._look(display)
+                return coordinator
             time.sleep(POLL_SECONDS)
-        self._look(display)
-        return coordinator
 
     def _look(self, display: ProgressDisplay) -> None:
         self._status = self._client.try_status() or self._status
