@@ -19,12 +19,12 @@ LONG = (
 NEXT_STEP_SECONDS = 9.0
 
 
-class ThreeWorkers:
-    """A job of three workers of one rank each that trains until it is stopped."""
+class RunningJob:
+    """A job of several workers that trains until it is stopped."""
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    def __init__(self, folder: Path, *settings: str, workers: int = 3) -> None:
         self.job = LocalJob(folder)
-        self.command = self.job.start("--workers", "3", settings=(*LONG, *settings))
+        self.command = self.job.start("--workers", str(workers), settings=(*LONG, *settings))
         wait_until(lambda: len(self.job.events("shard_written")) > 0, "a commit", seconds=180)
 
     @property
@@ -62,20 +62,20 @@ SHORT_SILENCE = "spec.faultTolerance.heartbeatSeconds=5"
 
 
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[ThreeWorkers]:
-    workers = ThreeWorkers(tmp_path)
+def workers(tmp_path: Path) -> Iterator[RunningJob]:
+    workers = RunningJob(tmp_path)
     yield workers
     workers.end()
 
 
 @pytest.fixture
-def elastic(tmp_path: Path) -> Iterator[ThreeWorkers]:
-    workers = ThreeWorkers(tmp_path, "spec.workers.minReplicas=2", SHORT_SILENCE)
+def elastic(tmp_path: Path) -> Iterator[RunningJob]:
+    workers = RunningJob(tmp_path, "spec.workers.minReplicas=2", SHORT_SILENCE)
     yield workers
     workers.end()
 
 
-def test_a_rank_and_the_coordinator_may_die(workers: ThreeWorkers) -> None:
+def test_a_rank_and_the_coordinator_may_die(workers: RunningJob) -> None:
     before = process_tree(workers.command.pid)
     started = time.monotonic()
     kill(before.ranks[1][0])
@@ -101,7 +101,7 @@ def test_a_rank_and_the_coordinator_may_die(workers: ThreeWorkers) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_agent_is_started_again_with_its_rank(workers: ThreeWorkers) -> None:
+def test_a_killed_agent_is_started_again_with_its_rank(workers: RunningJob) -> None:
     before = process_tree(workers.command.pid)
     kill(before.agents[0])
     workers.next_step(2)
@@ -112,7 +112,24 @@ def test_a_killed_agent_is_started_again_with_its_rank(workers: ThreeWorkers) ->
 
 
 @pytest.mark.slow
-def test_a_rank_that_hangs_is_killed(elastic: ThreeWorkers) -> None:
+def test_a_rank_beside_others_of_its_worker_may_die(tmp_path: Path) -> None:
+    running = RunningJob(tmp_path, "spec.workers.processesPerWorker=2", workers=2)
+    try:
+        before = process_tree(running.command.pid)
+        assert [len(ranks) for ranks in before.ranks.values()] == [2, 2]
+        kill(before.ranks[1][1])
+        running.next_step(2)
+        assert not any(alive(rank) for rank in (*before.ranks[0], *before.ranks[1]))
+        formed = running.job.events("formed")[1]
+        assert (formed["cause"], formed["reason"].endswith("(worker 1) ended with exit code 137")) == ("failed", True)
+        assert [(each["first_rank"], each["ranks"]) for each in formed["members"]] == [(0, 2), (2, 2)]
+        running.stop()
+    finally:
+        running.end()
+
+
+@pytest.mark.slow
+def test_a_rank_that_hangs_is_killed(elastic: RunningJob) -> None:
     before = process_tree(elastic.command.pid)
     os.kill(before.ranks[2][0], signal.SIGSTOP)
     elastic.next_step(2)
@@ -124,7 +141,7 @@ def test_a_rank_that_hangs_is_killed(elastic: ThreeWorkers) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_was_away_comes_back(elastic: ThreeWorkers) -> None:
+def test_a_worker_that_was_away_comes_back(elastic: RunningJob) -> None:
     before = process_tree(elastic.command.pid)
     away = (before.agents[0], *before.ranks[0])
     for pid in away:
@@ -142,7 +159,7 @@ def test_a_worker_that_was_away_comes_back(elastic: ThreeWorkers) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_asked_to_stop_commits_and_leaves(elastic: ThreeWorkers) -> None:
+def test_a_worker_that_is_asked_to_stop_commits_and_leaves(elastic: RunningJob) -> None:
     os.kill(process_tree(elastic.command.pid).agents[2], signal.SIGTERM)
     elastic.next_step(2)
     formed = elastic.job.events("formed")[1]
