@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from gmeta_api.objects.names import (
     ATTEMPT_LABEL,
     COORDINATOR_PORT,
+    COORDINATOR_PORT_NAME,
     COUNTED_ANNOTATION,
     INCARNATION_LABEL,
     INDEX_LABEL,
     JOB_FOLDER,
     METRICS_PORT,
+    METRICS_PORT_NAME,
     ROLE_LABEL,
     TERMINATION_LOG,
     UNCOUNTED_ANNOTATION,
@@ -152,9 +154,9 @@ def _own_address(process: Process) -> Iterator[Object]:
 
 def _ports(job: MetaTrainingJob, process: Process) -> Iterator[Object]:
     if process.role == "coordinator":
-        yield _port("http", COORDINATOR_PORT)
+        yield _port(COORDINATOR_PORT_NAME, COORDINATOR_PORT)
     for rank in range(job.spec.workers.processes_per_worker) if process.role == "worker" else ():
-        yield _port(f"metrics-{rank}" if rank else "metrics", METRICS_PORT + rank)
+        yield _port(f"{METRICS_PORT_NAME}-{rank}" if rank else METRICS_PORT_NAME, METRICS_PORT + rank)
 
 
 def _port(name: str, number: int) -> Object:
