@@ -24,13 +24,15 @@ from gmeta_worker.checkpoint import Ledger
 from gmeta_worker.datasets import movielens
 from gmeta_worker.metaio import Dataset
 from gmeta_worker.metaio.prepare import run as prepare
+from gmeta_worker.parallel import ALONE
 from gmeta_worker.training.commits import start_position
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.evaluator import Evaluator, Score, headline
 from gmeta_worker.training.loop import LoopActions, Position, TrainingLoop, total_steps
+from gmeta_worker.training.part import OwnPart
 from gmeta_worker.training.phases import PhaseClock
-from gmeta_worker.training.run import build_parts, open_reader
+from gmeta_worker.training.run import build_parts, dataset_keys, open_reader
 from gmeta_worker.training.step import TrainingStep
 
 MANIFEST = Path(__file__).parents[1] / "examples/movielens-maml.yaml"
@@ -76,11 +78,12 @@ class BestWeights:
 def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     """Train as a worker does, without processes or files; scores of the final split with the best weights."""
     training = spec.training
-    parts = build_parts(spec, dataset, None)
+    parts = build_parts(spec, dataset, dataset_keys(dataset))
     evaluator, best, clock = Evaluator(parts), BestWeights(parts), PhaseClock()
     reader = open_reader(spec, dataset)
     dense = DenseOptimizer(spec.optimizer.dense, parts.model)
-    step = TrainingStep(parts, dense, spec.optimizer, total_steps(training, reader.steps()), clock)
+    total = total_steps(training, reader.steps())
+    step = TrainingStep(parts, dense, spec.optimizer, total, OwnPart.even(ALONE), lambda: False, clock)
 
     def evaluate(ledger: Ledger) -> Score:  # noqa: ARG001 - the loop's signature
         scores = evaluator(dataset.split(training.evaluation.split), training.evaluation.shots)
@@ -90,7 +93,7 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
         if value is not None:
             best.keep()
 
-    actions = LoopActions(step, lambda *_: None, evaluate, commit, lambda: False)
+    actions = LoopActions(step, lambda *_: None, evaluate, commit)
     TrainingLoop(training, spec.checkpoint.every_steps, reader, actions, clock).run(start_position())
     best.restore()
     return evaluator(dataset.split(training.evaluation.final_split), training.evaluation.shots)

@@ -43,7 +43,7 @@ BY_EXIT_CODE: dict[int, FailureClass] = {
     ExitCode.CHECKPOINT: FailureClass("CheckpointLost", "Restart", ends_attempt=True),
     ExitCode.COORDINATION: FailureClass("CoordinationLost", "Restart"),
     ExitCode.DIVERGED: FailureClass("Diverged", "Fail"),
-    ExitCode.INTERRUPTED: FailureClass("Interrupted", "RestartUncounted", ends_attempt=True),
+    ExitCode.INTERRUPTED: FailureClass("Interrupted", "RestartUncounted"),
     126: FailureClass("BadCommand", "Fail"),
     127: FailureClass("BadCommand", "Fail"),
 }

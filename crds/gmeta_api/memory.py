@@ -25,7 +25,7 @@ class DatasetFacts:
         vocabulary_sizes: distinct keys of the training data, by vocabulary.
         features: number of categorical and multi-valued features.
         numeric: number of numeric columns.
-        unique_rows: U, unique embedding rows of one rank's part of a step.
+        unique_rows: U, unique embedding rows of a rank's part of a step, of the rank that has most.
     """
 
     vocabulary_sizes: Mapping[str, int]
@@ -39,6 +39,7 @@ class Estimate:
     """What a job costs.
 
     Attributes:
+        ranks: N.
         table_rows: rows of every embedding table.
         embedding_bytes: weights and optimiser state of all rows, over all ranks.
         dense_parameters: K; None for a class of the user's own.
@@ -48,6 +49,7 @@ class Estimate:
         all_reduce_bytes: dense gradients that a rank sends in a ring AllReduce; None likewise.
     """
 
+    ranks: int
     table_rows: Mapping[str, int]
     embedding_bytes: int
     dense_parameters: int | None
@@ -55,6 +57,21 @@ class Estimate:
     lookup_bytes: int
     all_to_all_bytes: int
     all_reduce_bytes: int | None
+
+    @property
+    def rank_rows(self) -> int:
+        """Embedding rows that a rank owns; owners of equally many blocks differ by a few per cent."""
+        return -(-sum(self.table_rows.values()) // self.ranks)
+
+    @property
+    def rank_embedding_bytes(self) -> int:
+        """Memory of the rows that a rank owns."""
+        return -(-self.embedding_bytes // self.ranks)
+
+    @property
+    def rank_bytes(self) -> int | None:
+        """Memory of what a rank holds over a step: its rows, the dense layers, and the rows that it has looked up."""
+        return None if self.dense_bytes is None else self.rank_embedding_bytes + self.dense_bytes + self.lookup_bytes
 
 
 def estimate(spec: Spec, facts: DatasetFacts) -> Estimate:
@@ -64,6 +81,7 @@ def estimate(spec: Spec, facts: DatasetFacts) -> Estimate:
     dense = dlrm_parameters(spec.model, facts) if spec.model.type == "DLRM" else None
     lookup = lookup_bytes(facts.unique_rows, spec.model.embedding_dim)
     return Estimate(
+        ranks=ranks,
         table_rows=tables,
         embedding_bytes=sum(tables.values()) * row_bytes(spec),
         dense_parameters=dense,

@@ -18,7 +18,6 @@ Role = Literal["prepare", "coordinator", "worker"]
 
 CLUSTER_ONLY_FIELDS = (
     ("coordinator", "resources"),
-    ("workers", "min_replicas"),
     ("workers", "max_replicas"),
     ("workers", "image"),
     ("workers", "image_pull_policy"),
@@ -28,10 +27,8 @@ CLUSTER_ONLY_FIELDS = (
     ("workers", "tolerations"),
     ("workers", "object_store_secrets"),
     ("workers", "pod_template"),
-    ("fault_tolerance", "backoff_limit"),
     ("fault_tolerance", "restart_backoff_seconds"),
     ("fault_tolerance", "max_backoff_seconds"),
-    ("fault_tolerance", "rules"),
     ("run_policy",),
     ("scheduling",),
 )
@@ -47,7 +44,9 @@ class Site:
         job_path: file of the job document, as the processes see it.
         coordinator_host: name or address at which the coordinator is reached.
         coordinator_port: port that the coordinator listens on.
-        metrics_port: port of each worker's metrics.
+        metrics_port: port of the metrics of a worker's first rank; its other ranks have the next ones.
+        worker_host: address of every worker for the others; None where each has its own, known only when it runs.
+        ports_apart: how far apart the metrics of two workers are; 0 where each has an address of its own.
         listen_host: address that the coordinator listens on, where it is not the one at which it is reached.
     """
 
@@ -57,6 +56,8 @@ class Site:
     coordinator_port: int
     metrics_port: int
     listen_host: str | None = None
+    worker_host: str | None = None
+    ports_apart: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,12 @@ def _prepare_env(spec: Spec, site: Site) -> dict[str, str]:
 
 def _worker_env(spec: Spec, site: Site, index: int) -> dict[str, str]:
     own = {
-        "GMETA_METRICS_PORT": str(site.metrics_port),
+        "GMETA_METRICS_PORT": str(site.metrics_port + index * site.ports_apart),
         "GMETA_WORKER_INDEX": str(index),
         "GMETA_LOCAL_SIZE": str(spec.workers.processes_per_worker),
     }
-    return _user_env(spec) | _coordinator_env(site) | own
+    host = {} if site.worker_host is None else {"GMETA_HOST": site.worker_host}
+    return _user_env(spec) | _coordinator_env(site) | own | host
 
 
 def _is_set(model: BaseModel, names: tuple[str, ...]) -> bool:

@@ -10,7 +10,8 @@ from charts import CASES, CHART, ROOT, Helm, of_kind, only
 from kubernetes_validate.utils import all_versions
 
 from gmeta_api.objects import JOB_LABEL
-from gmeta_api.objects.pods import PORTS, USER_ID
+from gmeta_api.objects.names import COORDINATOR_PORT_NAME, METRICS_PORT_NAME
+from gmeta_api.objects.pods import USER_ID
 from gmeta_operator.settings import Settings
 
 VERSIONS = sorted({version.removesuffix(".0") for version in all_versions()})
@@ -203,7 +204,8 @@ def test_the_pod_monitor_selects_job_pods_in_the_watched_namespaces(helm: Helm) 
     assert named["namespaceSelector"] == {"matchNames": ["team-a", "team-b"]}
     assert named["selector"] == {"matchExpressions": [{"key": JOB_LABEL, "operator": "Exists"}]}
     assert all(endpoint["honorLabels"] for endpoint in named["podMetricsEndpoints"])
-    assert {endpoint["port"] for endpoint in named["podMetricsEndpoints"]} == {name for name, _ in PORTS.values()}
+    ports = {endpoint["port"] for endpoint in named["podMetricsEndpoints"]}
+    assert ports == {COORDINATOR_PORT_NAME, METRICS_PORT_NAME}
 
 
 def notes(helm: Helm, values: dict[str, Any], version: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_job import LocalJob, children_of, wait_until
+from local_job import LocalJob, process_tree, variables, wait_until
 from prometheus import QUERIES, Prometheus
 
 OF_JOBS = [(title, query) for title, query in QUERIES if "gmeta_operator_" not in query]
@@ -21,9 +21,7 @@ def job(tmp_path: Path) -> Iterator[LocalJob]:
 
 def endpoints(job: LocalJob) -> list[str]:
     """Where the job's coordinator and worker serve metrics."""
-    worker = children_of(job.started[0].pid)["worker"]
-    pairs = (pair.partition("=") for pair in Path(f"/proc/{worker}/environ").read_text().split("\0"))
-    told = {name: value for name, _, value in pairs}
+    told = variables(process_tree(job.started[0].pid).agents[0])
     return [told["GMETA_COORDINATOR"].removeprefix("http://"), f"127.0.0.1:{told['GMETA_METRICS_PORT']}"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from local_job import LocalJob, call, children_of, kill, wait_until
+from local_job import LocalJob, alive, call, kill, process_tree, variables, wait_until
 
 LONG = ("spec.training.epochs=40", "spec.training.evaluation.everyEpochs=10")
 
@@ -63,8 +63,8 @@ def test_an_interrupted_run_commits_and_resumes_to_the_same_weights(job: LocalJo
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
-    assert "interrupted: asked to stop; committed" in output
-    stopped_at = job.events("shard_written")[-1]["step"]
+    assert (stopped_at := job.events("shard_written")[-1]["step"])
+    assert f"interrupted: asked to stop; step {stopped_at} is committed" in output
     assert 0 < stopped_at < 40 * 9
 
     code, output = job.run("--resume", settings=LONG)
@@ -74,11 +74,25 @@ def test_an_interrupted_run_commits_and_resumes_to_the_same_weights(job: LocalJo
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_killed_worker_ends_the_run_and_its_commit_is_gone_on_from(job: LocalJob) -> None:
+def test_a_killed_worker_is_started_again_and_goes_on_from_its_commit(job: LocalJob) -> None:
     process = job.start(settings=LONG)
     wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")
-    kill(children_of(process.pid)["worker"])
-    output, _ = process.communicate(timeout=60)
+    before = process_tree(process.pid)
+    kill(before.agents[0])
+    wait_until(lambda: len(job.events("formed")) == 2, "a second round")
+    assert not any(alive(rank) for rank in before.ranks[0]), "ranks die with their agent"
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "worker-0 ended with exit code 137; starting it again." in output
+    formed = job.events("formed")[1]
+    assert (formed["cause"], formed["commit"]["step"] > 0) == ("replaced", True)
+
+
+def test_a_worker_that_dies_too_often_ends_the_run(job: LocalJob) -> None:
+    process = job.start(settings=(*LONG, "spec.faultTolerance.backoffLimit=0"))
+    wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")
+    kill(process_tree(process.pid).agents[0])
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 137, output
     assert "worker-0 ended with exit code 137 without a word" in output
     assert job.report["ending"]["outcome"] == "failed"
@@ -86,29 +100,24 @@ def test_a_killed_worker_ends_the_run_and_its_commit_is_gone_on_from(job: LocalJ
     assert code == 0, output
 
 
-def test_a_killed_coordinator_comes_back_and_no_worker_restarts(job: LocalJob) -> None:
+def test_a_killed_coordinator_comes_back_and_no_rank_restarts(job: LocalJob) -> None:
     process = job.start(settings=LONG)
     wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")
-    before = children_of(process.pid)
-    kill(before["coordinator"])
-    wait_until(
-        lambda: children_of(process.pid).get("coordinator", before["coordinator"]) != before["coordinator"], "it"
-    )
-    assert children_of(process.pid).get("worker") == before["worker"]
-    output, _ = process.communicate(timeout=90)
+    before = process_tree(process.pid)
+    kill(before.coordinator)
+    wait_until(lambda: process_tree(process.pid).coordinator not in (0, before.coordinator), "it")
+    assert process_tree(process.pid).ranks == before.ranks
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert "The coordinator ended with exit code 137; starting it again." in output
-    assert len(job.events("register")) == 1
+    assert len(job.events("formed")) == 1
 
 
 def test_a_worker_serves_its_metrics(job: LocalJob) -> None:
     process = job.start(settings=LONG)
     wait_until(lambda: len(job.events("progress")) > 0, "progress")
-    worker = children_of(process.pid)["worker"]
-    variables = dict(
-        line.split("=", 1) for line in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in line
-    )
-    with urllib.request.urlopen(f"http://127.0.0.1:{variables['GMETA_METRICS_PORT']}/metrics", timeout=5) as response:
+    port = variables(process_tree(process.pid).agents[0])["GMETA_METRICS_PORT"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
         text = response.read().decode()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)

@@ -15,7 +15,7 @@ def test_the_sparrow_example_prepares_trains_and_reports(real_data: Path, tmp_pa
     source.write_bytes((real_data / "sparrow-ml20m-ctr/testSamples.csv.gz").read_bytes())
     volumes = [f"--volume={name}={tmp_path / name}" for name in ("data", "runs")]
     command = [*gmeta(), "run", str(EXAMPLE), *volumes, "--set", "spec.training.epochs=2"]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
 
     code, card = call("inspect", tmp_path / "data/sparrow-movies")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from job_events import events_of
 
 MANIFEST: dict[str, Any] = {
     "apiVersion": "gmeta.dev/v1alpha1",
@@ -84,10 +85,7 @@ class LocalJob:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The coordinator's events of a kind, so far."""
-        path = self.run_folder / "events.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        messages = [json.loads(line)["message"] for line in lines if line.endswith("}")]
-        return [message for message in messages if message["kind"] == kind]
+        return events_of(self.run_folder, kind)
 
     def start(self, *arguments: str, settings: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
         """`gmeta run` in the background."""
@@ -141,20 +139,68 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) 
         time.sleep(0.02)
 
 
-def children_of(parent: int) -> dict[str, int]:
-    """Role -> pid of the job processes that `parent` started."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(status[1]) == parent and status[0] != "Z" and b"gmeta_worker" in command:
-            found[command[command.index(b"gmeta_worker") + 1].decode()] = int(entry.name)
-    return found
+@dataclass(frozen=True)
+class ProcessTree:
+    """The processes of a running job.
+
+    Attributes:
+        coordinator: its process id.
+        agents: by worker.
+        ranks: by worker, those that its agent keeps, in the order of their start.
+    """
+
+    coordinator: int
+    agents: dict[int, int]
+    ranks: dict[int, list[int]]
+
+
+def process_tree(command: int) -> ProcessTree:
+    """What a `gmeta run` has started that is alive."""
+    coordinator, agents = 0, {}
+    for pid in children(command):
+        arguments = command_line(pid)
+        if "coordinator" in arguments:
+            coordinator = pid
+        elif "worker" in arguments:
+            agents[int(variables(pid)["GMETA_WORKER_INDEX"])] = pid
+    return ProcessTree(coordinator, agents, {worker: ranks_of(agent) for worker, agent in agents.items()})
+
+
+def ranks_of(agent: int) -> list[int]:
+    """The ranks of an agent: they are forked from its fork server."""
+    servers = [pid for pid in children(agent) if "forkserver" in " ".join(command_line(pid))]
+    return sorted(rank for server in servers for rank in children(server))
+
+
+def children(parent: int) -> list[int]:
+    """The living children of a process."""
+    try:
+        listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    except OSError:
+        return []
+    return [int(pid) for pid in listed if alive(int(pid))]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs, or is stopped by a signal; not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def command_line(pid: int) -> list[str]:
+    """The arguments of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def variables(pid: int) -> dict[str, str]:
+    """The environment that a process was started with."""
+    lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def kill(pid: int) -> None:

@@ -1,13 +1,11 @@
 """`python -m gmeta_worker ROLE`: the processes of a job, with everything else in their environment."""
 
-import logging
-import os
 import sys
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from gmeta_api.errors import GMetaError
 from gmeta_api.exit_codes import ExitCode
+from gmeta_worker.process import run_process
 from gmeta_worker.runtime import Runtime
 
 
@@ -30,12 +28,21 @@ def coordinator(runtime: Runtime) -> int:
     assert address.hostname is not None
     assert address.port is not None
     return run_coordinator(
-        runtime.document, address.hostname, address.port, runtime.run_folder, write_report, runtime.last_words
+        runtime.document,
+        address.hostname,
+        address.port,
+        runtime.run_folder,
+        write_report,
+        runtime.last_words,
+        runtime.job_file,
     )
 
 
 def worker(runtime: Runtime) -> int:
-    """A training worker."""
+    """A worker: the agent that keeps its ranks."""
+    from gmeta_worker.membership.fork_server import start_fork_server
+
+    start_fork_server(runtime.local_size, preload="gmeta_worker.training.preload")
     from gmeta_worker.training.worker import run_worker
 
     return run_worker(runtime)
@@ -46,17 +53,11 @@ ROLES: dict[str, Callable[[Runtime], int]] = {"prepare": prepare, "coordinator":
 
 def main() -> int:
     """Run the role named on the command line; the exit code is one of gmeta_api.exit_codes."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every message would drown the rest
     role = ROLES.get(sys.argv[1]) if len(sys.argv) == 2 else None
     if role is None:
         print(f"usage: python -m gmeta_worker {{{'|'.join(ROLES)}}}", file=sys.stderr)
         return ExitCode.USAGE
-    try:
-        return int(role(Runtime.from_environment(os.environ)))
-    except GMetaError as error:
-        print(f"gmeta: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_process(role)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ class Runtime:
         coordinator: address of the coordinator, `http://host:port`.
         metrics_port: where a worker serves its Prometheus metrics.
         worker_index: index of this worker among the job's workers.
+        local_size: ranks of this worker.
+        host: where the other workers reach this one.
+        job_file: where the job document lies.
         last_words: file in which the coordinator leaves how the job ended; None where nobody reads it.
     """
 
@@ -29,6 +32,9 @@ class Runtime:
     coordinator: str
     metrics_port: int
     worker_index: int
+    local_size: int = 1
+    host: str = "127.0.0.1"
+    job_file: Path | None = None
     last_words: Path | None = None
 
     @classmethod
@@ -54,6 +60,9 @@ class Runtime:
             coordinator=environment.get("GMETA_COORDINATOR", ""),
             metrics_port=int(environment.get("GMETA_METRICS_PORT", "0")),
             worker_index=int(environment.get("GMETA_WORKER_INDEX", "0")),
+            local_size=int(environment.get("GMETA_LOCAL_SIZE", "1")),
+            host=environment.get("GMETA_HOST", "127.0.0.1"),
+            job_file=job,
             last_words=Path(environment["GMETA_LAST_WORDS"]) if "GMETA_LAST_WORDS" in environment else None,
         )
 
@@ -68,6 +77,12 @@ class Runtime:
         """Where commits and the report go."""
         checkpoint = self.document.spec.checkpoint
         return self.volumes[checkpoint.volume] / checkpoint.path
+
+    @property
+    def origin_folder(self) -> Path | None:
+        """The run, or the commit, that training starts from; None where it starts from fresh weights."""
+        origin = self.document.spec.training.init_from
+        return None if origin is None else self.volumes[origin.volume] / origin.path
 
 
 def _problem(path: str, message: str) -> ManifestError:

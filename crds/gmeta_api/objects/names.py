@@ -17,7 +17,10 @@ COUNTED_ANNOTATION = f"{GROUP}/restarts-counted"
 UNCOUNTED_ANNOTATION = f"{GROUP}/restarts-uncounted"
 
 COORDINATOR_PORT = 7070
+COORDINATOR_PORT_NAME = "http"
 METRICS_PORT = 9400
+METRICS_PORT_NAME = "metrics"
+"""Of a worker's first rank; the others have `metrics-1` and so on."""
 JOB_FOLDER = "/etc/gmeta"
 JOB_FILE = "job.json"
 VOLUMES_FOLDER = "/volumes"

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from gmeta_api.objects.names import (
     ATTEMPT_LABEL,
     COORDINATOR_PORT,
+    COORDINATOR_PORT_NAME,
     COUNTED_ANNOTATION,
     INCARNATION_LABEL,
     INDEX_LABEL,
     JOB_FOLDER,
     METRICS_PORT,
+    METRICS_PORT_NAME,
     ROLE_LABEL,
     TERMINATION_LOG,
     UNCOUNTED_ANNOTATION,
@@ -29,7 +31,6 @@ GPU = "nvidia.com/gpu"
 USER_ID = 10001
 """The user of the images in this repository; another one is set in `workers.podTemplate`."""
 
-PORTS = {"coordinator": ("http", COORDINATOR_PORT), "worker": ("metrics", METRICS_PORT)}
 DEFAULT_ENV = {"HOME": "/tmp", "XDG_CACHE_HOME": "/cache", "OMP_NUM_THREADS": "1"}  # noqa: S108  # an emptyDir of the pod
 """The places of a read-only container that can be written; and one thread a process, as torchrun has it: torch would
 start one for each processor of the node, and threads that wait for each other spin."""
@@ -125,14 +126,14 @@ def _container(job: MetaTrainingJob, process: Process, defaults: PodDefaults) ->
     optional = {
         "imagePullPolicy": policy,
         "envFrom": [{"secretRef": {"name": name}} for name in _secrets(job)],
-        "ports": [_port(*PORTS[process.role])] if process.role in PORTS else [],
+        "ports": list(_ports(job, process)),
         "resources": _resources(job, process).model_dump(exclude_defaults=True),
     }
     return {
         "name": process.role,
         "image": own_image or defaults.image,
         "command": list(process.command),
-        "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
+        "env": [*_own_address(process), *({"name": name, "value": value} for name, value in sorted(env.items()))],
         "volumeMounts": list(_mounts(job, process)),
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -144,6 +145,19 @@ def _container(job: MetaTrainingJob, process: Process, defaults: PodDefaults) ->
         },
         **{name: value for name, value in optional.items() if value},
     }
+
+
+def _own_address(process: Process) -> Iterator[Object]:
+    """Where the other workers reach this one: its address is known only once the pod has a place."""
+    if process.role == "worker":
+        yield {"name": "GMETA_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+
+
+def _ports(job: MetaTrainingJob, process: Process) -> Iterator[Object]:
+    if process.role == "coordinator":
+        yield _port(COORDINATOR_PORT_NAME, COORDINATOR_PORT)
+    for rank in range(job.spec.workers.processes_per_worker) if process.role == "worker" else ():
+        yield _port(f"{METRICS_PORT_NAME}-{rank}" if rank else METRICS_PORT_NAME, METRICS_PORT + rank)
 
 
 def _port(name: str, number: int) -> Object:

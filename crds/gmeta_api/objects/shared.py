@@ -53,7 +53,11 @@ def network_policy(job: MetaTrainingJob, operator_namespace: str, monitoring_nam
     own_pods = {"podSelector": {"matchLabels": {JOB_LABEL: job.metadata.name}}}
     ingress: list[Object] = [{"from": [own_pods, _namespaces([operator_namespace])]}]
     if monitoring_namespaces:
-        ports = [{"protocol": "TCP", "port": port} for port in (COORDINATOR_PORT, METRICS_PORT)]
+        last_rank = METRICS_PORT + job.spec.workers.processes_per_worker - 1
+        ports: list[Object] = [
+            {"protocol": "TCP", "port": COORDINATOR_PORT},
+            {"protocol": "TCP", "port": METRICS_PORT, "endPort": last_rank},
+        ]
         ingress.append({"from": [_namespaces(monitoring_namespaces)], "ports": ports})
     return {
         "apiVersion": "networking.k8s.io/v1",

@@ -101,11 +101,12 @@ def test_every_pod_meets_the_restricted_pod_security_standard(role: str) -> None
 
 def test_the_environment_is_the_plans_over_writable_defaults() -> None:
     env = {
-        each["name"]: each["value"]
+        each["name"]: each.get("value")
         for each in container(worker_pod(workers={"env": [{"name": "HOME", "value": "/h"}]}))["env"]
     }
     assert env == {
         "GMETA_COORDINATOR": "http://movies-coordinator.team.svc:7070",
+        "GMETA_HOST": None,
         "GMETA_JOB": "/etc/gmeta/job.json",
         "GMETA_LOCAL_SIZE": "1",
         "GMETA_METRICS_PORT": "9400",
@@ -115,6 +116,22 @@ def test_the_environment_is_the_plans_over_writable_defaults() -> None:
         "OMP_NUM_THREADS": "1",
         "XDG_CACHE_HOME": "/cache",
     }
+
+
+def test_a_worker_tells_others_its_pods_address() -> None:
+    own = next(each for each in container(worker_pod())["env"] if each["name"] == "GMETA_HOST")
+    assert own["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+
+
+def test_every_rank_of_a_worker_has_a_port_for_its_metrics() -> None:
+    made = container(worker_pod(workers={"processesPerWorker": 3}))
+    ports = [(each["name"], each["containerPort"]) for each in made["ports"]]
+    assert ports == [("metrics", 9400), ("metrics-1", 9401), ("metrics-2", 9402)]
+    manifest = job(workers={"processesPerWorker": 3})
+    policy = next(
+        each for each in shared_objects(manifest, cluster_plan(manifest, 0), "ops") if each["kind"] == "NetworkPolicy"
+    )
+    assert policy["spec"]["ingress"][1]["ports"] == [{"protocol": "TCP", "port": 9400, "endPort": 9402}]
 
 
 def test_the_coordinator_listens_everywhere_and_leaves_its_last_words() -> None:
@@ -238,4 +255,4 @@ def test_the_example_has_a_pod_for_each_process() -> None:
         pod(manifest, each, Incarnation(0, RestartCounts()), DEFAULTS) for each in cluster_plan(manifest, 0).processes
     ]
     names = [each["metadata"]["name"] for each in made]
-    assert names == ["movielens-maml-prepare-0", "movielens-maml-coordinator-0", "movielens-maml-w0-0"]
+    assert names == [f"movielens-maml-{each}-0" for each in ("prepare", "coordinator", "w0", "w1")]

@@ -115,10 +115,12 @@ def test_the_cost_of_a_job(job: MetaTrainingJob) -> None:
     assert cost.lookup_bytes == 500 * 8 + 2 * 500 * 16 * 4
     assert cost.all_to_all_bytes == cost.lookup_bytes * 7 // 8
     assert cost.all_reduce_bytes == 2 * 4 * dense * 7 // 8
+    assert (cost.ranks, cost.rank_rows, cost.rank_embedding_bytes) == (8, 128, 1020 * 17 * 4 // 8)
+    assert cost.rank_bytes == 1020 * 17 * 4 // 8 + dense * 16 + cost.lookup_bytes
 
 
 def test_one_rank_exchanges_nothing_and_a_custom_model_has_no_known_size(manifest: Manifest) -> None:
     manifest["spec"]["model"] = {"type": "my.models:Tower"}
     cost = estimate(parse_job(manifest).spec, FACTS)
     assert cost.all_to_all_bytes == 0
-    assert (cost.dense_parameters, cost.dense_bytes, cost.all_reduce_bytes) == (None, None, None)
+    assert (cost.dense_parameters, cost.dense_bytes, cost.all_reduce_bytes, cost.rank_bytes) == (None,) * 4

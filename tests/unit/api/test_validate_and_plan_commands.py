@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from gmeta_api.errors import DataError, ManifestError
 from gmeta_api.load import validate as validate_group
 from gmeta_api.spec import PrepareSpec
-from gmeta_worker.cli.plan import plan, size, unique_keys
+from gmeta_worker.cli.cost import size, unique_keys
+from gmeta_worker.cli.plan import plan
 from gmeta_worker.cli.validate import validate
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
 from gmeta_worker.metaio.prepare import run as prepare_dataset
@@ -84,18 +85,35 @@ def test_the_plan_shows_the_cost_of_a_dataset_that_is_there(path: Path, manifest
     prepare_dataset(validate_group(PrepareSpec, manifest["spec"]["data"]["prepare"]), volume, volume / "ml-100k")
     settings = ["--set", "spec.training.epochs=1", "--set", "spec.training.tasksPerStep=4"]
     result = CliRunner().invoke(plan, [str(path), *settings], catch_exceptions=False)
-    cells = [[cell.strip() for cell in line.split("│")[1:3]] for line in result.output.splitlines() if "│" in line]
+    table = cells(result.output)
     # 16 training tasks of 10 rows and 10 movies each; two features and a numeric: 3 pairs + 16 inputs to the top MLP
     dense = (64 + 64) + (64 * 16 + 16) + (16 * 16 + 16) + (19 * 64 + 64) + (64 * 32 + 32) + (32 + 1)
-    table = dict(cells)
-    assert table["train split"].startswith("160 rows, 16 tasks, ")
-    assert table["steps an epoch"] == "4"
-    assert table["embedding rows"] == "164 (movie 161, genres 3)"
-    assert table["embedding memory, all ranks"] == size(164 * 17 * 4)
-    assert table["dense parameters"] == f"{dense:,}"
-    assert table["unique rows of a rank's step"] == "42 (in the first step)"
-    assert table["lookup and update, a rank's step"] == size(42 * (8 + 2 * 4 * 16))
-    assert table["of it AlltoAll"] == "0 bytes"
+    assert table["train split"][0].startswith("160 rows, 16 tasks, ")
+    assert table["steps an epoch"] == ["4"]
+    assert table["embedding rows"] == ["164", "164 (movie 161, genres 3)"]
+    assert table["embedding memory"] == [size(164 * 17 * 4)] * 2
+    assert table["dense parameters"] == [f"{dense:,}", "the same"]
+    assert table["unique rows, first step"] == ["42", "42"]
+    step = 42 * (8 + 2 * 4 * 16)
+    assert table["lookup and update, a step"] == [size(step)] * 2
+    assert table["memory with a step's rows"] == [size(164 * 17 * 4 + 16 * dense + step)] * 2
+    assert table["of it AlltoAll"] == ["0 bytes"] * 2
+
+    two = CliRunner().invoke(plan, [str(path), *settings, "--set", "spec.workers.replicas=2"], catch_exceptions=False)
+    table = cells(two.output)
+    assert table["embedding rows"] == ["82", "164 (movie 161, genres 3)"]
+    # Two of the four tasks each: their own 10 movies and the two genres that all share.
+    assert table["unique rows, first step"] == ["22", "44"]
+    step = 22 * (8 + 2 * 4 * 16)
+    assert table["lookup and update, a step"] == [size(step), size(2 * step)]
+    assert table["of it AlltoAll"] == [size(step / 2), size(step)]
+    assert table["AllReduce, a step"] == [size(4 * dense), size(8 * dense)]
+
+
+def cells(output: str) -> dict[str, list[str]]:
+    """First cell of each line -> the others."""
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
+    return {name: others for name, *others in lines}
 
 
 def test_a_damaged_dataset_is_an_error(path: Path) -> None:

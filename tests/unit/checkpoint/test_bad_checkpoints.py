@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 import xxhash
 
 from gmeta_api.document import JobIdentity
@@ -134,6 +136,30 @@ def no_tensors(folder: Path) -> str:
     return "{folder}/dense.g1.safetensors: is not a safetensors file (Error while deserializing: header too large)"
 
 
+def _replace_keys(folder: Path, keys: dict[str, torch.Tensor]) -> None:
+    """Another vocabulary, with the right checksum."""
+    data = safetensors.torch.save(keys)
+    (folder / "vocabulary.g1.safetensors").write_bytes(data)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    files[1] |= {"bytes": len(data), "xxh3": xxhash.xxh3_64_hexdigest(data)}
+    edit(folder / "manifest.json", files=files)
+
+
+def too_few_keys(folder: Path) -> str:
+    _replace_keys(folder, {"movie": torch.arange(5)})
+    return "{folder}: table 'movie' has 10 rows, so its vocabulary needs 9 sorted keys, and has 5"
+
+
+def no_keys(folder: Path) -> str:
+    _replace_keys(folder, {"user": torch.arange(9)})
+    return "{folder}: table 'movie' has 10 rows, so its vocabulary needs 9 sorted keys, and has 0"
+
+
+def unsorted_keys(folder: Path) -> str:
+    _replace_keys(folder, {"movie": torch.arange(9).flip(0)})
+    return "{folder}: table 'movie' has 10 rows, so its vocabulary needs 9 sorted keys, and has 9 in another order"
+
+
 def copied_from_another_step(folder: Path) -> str:
     edit(folder / "manifest.json", step=10, ledger={"global_step": 10})
     return "{folder}: its manifest is that of attempt 0, step 10: the folder was copied or renamed"
@@ -171,7 +197,9 @@ def test_a_damaged_commit_is_skipped_and_named_and_the_previous_one_used(
     assert skipped == (f"skipped a damaged commit: {expected}",)
 
 
-@pytest.mark.parametrize("damage", [missing_file, truncated_file, flipped_byte, no_tensors])
+@pytest.mark.parametrize(
+    "damage", [missing_file, truncated_file, flipped_byte, no_tensors, too_few_keys, no_keys, unsorted_keys]
+)
 def test_damage_is_also_found_when_loading(
     damage: Callable[[Path], str], write_commit: WriteCommit, tmp_path: Path
 ) -> None:
@@ -272,6 +300,10 @@ def test_a_commit_of_another_job(write_commit: WriteCommit, tmp_path: Path) -> N
         (
             {"tables": {"movie": Table(rows=10, vocabulary="exact")}},
             "table 'user': it has 5 rows (hash vocabulary), this job has no such table",
+        ),
+        (
+            {"tables": {"user": Table(rows=5, vocabulary="hash"), "movie": Table(rows=10, vocabulary="exact")}},
+            "its tables are in the order movie, user, this job's in user, movie",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_prune_keeps_the_newest_and_the_best_and_sweeps_what_is_half_written(
     newest = max(whole_ones, default=(-1, -1))
     unfinished = {position for position, whole, _ in commits if not whole and position > newest}
 
-    removed = prune(tmp_path, keep)
+    removed = prune(tmp_path, keep, newest)
 
     left = {(int(path.parent.name[1:]), int(path.name[1:])) for path in tmp_path.glob("a*/s*")}
     assert left == kept | unfinished
@@ -95,13 +95,26 @@ def test_a_crash_while_pruning_leaves_no_damaged_commit(
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", crash)
         with pytest.raises(CheckpointError) as error:
-            prune(tmp_path, 1)
+            prune(tmp_path, 1, (0, 30))
     assert str(error.value) == (
         f"{tmp_path}/a0/s10: cannot delete the old commit (Input/output error); fix the folder's permissions"
     )
     assert [folder.step for folder in list_commits(tmp_path)] == [30, 20]
     assert newest_valid(tmp_path)[1] == ()
-    assert [path.name for path in prune(tmp_path, 1)] == ["s10", "s20"]
+    assert [path.name for path in prune(tmp_path, 1, (0, 30))] == ["s10", "s20"]
+
+
+def test_commits_that_training_has_gone_on_from_before_do_not_push_out_whole_ones(
+    write_commit: WriteCommit, tmp_path: Path
+) -> None:
+    """Steps 10 and 20 were found damaged, so step 15 was made after step 5; attempt 1 is somebody else's."""
+    for attempt, step in ((0, 5), (0, 10), (0, 15), (0, 20), (1, 2)):
+        write_commit(step, attempt, auc(step / 100))
+    (tmp_path / "a0" / "s30").mkdir()
+    removed = prune(tmp_path, 2, (0, 15))
+    assert {path.relative_to(tmp_path).as_posix() for path in removed} == {"a0/s20", "a0/s10", "a0/s5"}
+    assert [(folder.attempt, folder.step) for folder in list_commits(tmp_path)] == [(1, 2), (0, 15)]
+    assert (tmp_path / "a0" / "s30").exists(), "somebody may be writing it"
 
 
 def test_next_attempt(write_commit: WriteCommit, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ while True:
     )
     publish(run, manifest)
     print(step, flush=True)
-    prune(run, 2)
+    prune(run, 2, (0, step))
 """
 
 KILLS = 4

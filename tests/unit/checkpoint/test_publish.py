@@ -1,5 +1,6 @@
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,31 @@ def test_a_full_disk_is_named_with_what_is_needed_and_what_is_free(
         r"\d+ bytes are free; free space or fix the folder's permissions, or lower spec\.checkpoint\.keep"
     )
     assert re.fullmatch(pattern, str(error.value))
+
+
+def test_a_disk_that_is_full_when_names_are_flushed(
+    write_commit: WriteCommit, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+    commit = write_commit(10)
+
+    def full(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    acts: list[tuple[str, Callable[[], object]]] = [
+        ("a0/s5", lambda: CommitWriter(tmp_path, 0, 1, layout).write(5, {}, lambda lo, hi: {}, {})),
+        ("a0/s10", lambda: publish(tmp_path, commit)),
+    ]
+    for folder, act in acts:
+        with pytest.raises(CheckpointError) as error:
+            act()
+        assert str(error.value) == (
+            f"{tmp_path}/{folder}: cannot be flushed to the disk (No space left on device); free space or repair the "
+            "volume"
+        )
 
 
 def test_a_run_folder_that_is_a_file(layout: Layout, tmp_path: Path) -> None:

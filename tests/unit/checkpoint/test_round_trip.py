@@ -56,7 +56,7 @@ def test_what_is_committed_is_what_is_loaded(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
-        layout = Layout(dim=64, tables={"t": Table(rows=10**6, vocabulary="exact")})
+        layout = Layout(dim=64, tables={"t": Table(rows=10**6, vocabulary="hash")})
         array = np.array(keys, dtype=np.int64)
         asked: list[tuple[int, int]] = []
 
@@ -106,7 +106,7 @@ def test_strided_and_shared_tensors_are_written_by_value(tmp_path: Path, layout:
     base = torch.arange(12.0).reshape(3, 4)
     tied = torch.nn.Parameter(base)
     state = {"a": base.T, "b": base, "c": tied, "d": tied, "e": base[1:, 2:]}
-    files = CommitWriter(tmp_path, 2, 3, layout).write(5, state, lambda lo, hi: {}, {})
+    files = CommitWriter(tmp_path, 2, 3, layout).write(5, state, lambda lo, hi: {}, {"movie": np.arange(9)})
     publish(tmp_path, _manifest(layout, files))
     dense = load_commit(open_commit(tmp_path / "a2" / "s5")).dense
     assert dense.keys() == state.keys()

@@ -5,7 +5,18 @@ import pytest
 
 from gmeta_api.document import JobDocument
 from gmeta_worker.checkpoint import FileEntry, Layout, Ledger, Table
-from gmeta_worker.coordination.messages import Evaluation, Finish, MetricRow, Progress, Register, ShardWritten
+from gmeta_worker.coordination.messages import (
+    Beat,
+    Evaluation,
+    Finish,
+    Formed,
+    Join,
+    Leave,
+    Member,
+    MetricRow,
+    Progress,
+    ShardWritten,
+)
 
 LAYOUT = Layout(dim=4, tables={"movie": Table(rows=10, vocabulary="hash")})
 
@@ -17,8 +28,23 @@ def digest(variant: int) -> str:
 class Messages:
     """Builds valid messages of attempt 0, generation 1, rank 0; every field can be given."""
 
-    def register(self, process: str = "process-a", **fields: Any) -> Register:
-        return Register(**({"attempt": 0, "worker": 0, "host": "h", "pid": 7, "process": process} | fields))
+    def join(self, process: str = "process-a", worker: int = 0, **fields: Any) -> Join:
+        place = {"attempt": 0, "worker": worker, "process": process, "host": f"host-{worker}", "port": 7000 + worker}
+        return Join(**(place | {"ranks": 1} | fields))
+
+    def beat(self, process: str = "process-a", generation: int = 1, **fields: Any) -> Beat:
+        return Beat(**({"attempt": 0, "generation": generation, "process": process} | fields))
+
+    def leave(self, process: str = "process-a", **fields: Any) -> Leave:
+        return Leave(**({"attempt": 0, "process": process} | fields))
+
+    def member(self, process: str = "process-a", worker: int = 0, first_rank: int = 0) -> Member:
+        place = {"worker": worker, "process": process, "host": f"host-{worker}", "port": 7000 + worker}
+        return Member(**place, first_rank=first_rank, ranks=1)
+
+    def formed(self, generation: int = 1, **fields: Any) -> Formed:
+        defaults = {"attempt": 0, "generation": generation, "members": (self.member(),), "commit": None}
+        return Formed(**(defaults | fields))
 
     def progress(self, step: int = 1, **fields: Any) -> Progress:
         defaults = {

@@ -12,7 +12,8 @@ import pytest
 from gmeta_api.errors import CheckpointError, CoordinationError
 from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.coordination import CoordinatorClient, FencedError
-from gmeta_worker.coordination.messages import Accepted, Committed, Refusal, Register, Welcome
+from gmeta_worker.coordination.client import AttemptEndedError
+from gmeta_worker.coordination.messages import Accepted, Committed, Ended, Join, Orders, Refusal, Round, Wait
 
 Answers = Callable[[str, bytes], tuple[int, str] | None]
 
@@ -57,7 +58,7 @@ def answering(answers: Answers, port: int = 0) -> Iterator[str]:
 def test_a_coordinator_that_is_not_there(messages: Any) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with CoordinatorClient(url, patience=0.0) as client:
-        for act in (lambda: client.register(0, 0), lambda: client.finish(messages.finish()), client.status):
+        for act in (lambda: client.join(messages.join()), lambda: client.finish(messages.finish()), client.status):
             with pytest.raises(CoordinationError) as error:
                 act()
             assert str(error.value) == (
@@ -69,20 +70,35 @@ def test_a_coordinator_that_is_not_there(messages: Any) -> None:
         assert client.try_status() is None
 
 
-def test_a_lost_reply_is_asked_for_again_as_the_same_process() -> None:
-    welcome = Welcome(rank=0, world_size=1, generation=1, commit=None)
-    seen: list[Register] = []
+def test_a_lost_reply_is_asked_for_again_with_the_same_message(messages: Any) -> None:
+    announced = Round(generation=1, members=(messages.member(),), place=0, world_size=1, commit=None, weights=(1.0,))
+    seen: list[Join] = []
 
     def answers(path: str, body: bytes) -> tuple[int, str] | None:
-        assert path == "/v1/register"
-        seen.append(Register.model_validate_json(body))
-        return (200, welcome.model_dump_json()) if len(seen) == 3 else None
+        assert path == "/v1/join"
+        seen.append(Join.model_validate_json(body))
+        return (200, announced.model_dump_json()) if len(seen) == 3 else None
 
     with answering(answers) as url, CoordinatorClient(url) as client:
-        assert client.register(attempt=2, worker=0) == welcome
-    assert len(seen) == 3
-    assert len({register.process for register in seen}) == 1
-    assert (seen[0].attempt, seen[0].worker, seen[0].host) == (2, 0, socket.gethostname())
+        assert client.join(messages.join()) == announced
+    assert seen == [messages.join()] * 3
+
+
+@pytest.mark.parametrize(
+    "reply", [Wait(seconds=0.5, message="1 of 2 workers are here"), Ended(outcome="failed", message="m", exit_code=65)]
+)
+def test_joining_may_have_to_wait_or_come_too_late(reply: Any, messages: Any) -> None:
+    with answering(lambda path, body: (200, reply.model_dump_json())) as url, CoordinatorClient(url) as client:
+        assert client.join(messages.join()) == reply
+
+
+def test_a_beat_is_sent_once_and_its_reply_are_orders(messages: Any) -> None:
+    orders = Orders(rejoin=True, grace=3.0, message="rank 1 failed")
+    with answering(lambda path, body: (200, orders.model_dump_json())) as url, CoordinatorClient(url) as client:
+        assert client.beat(messages.beat()) == orders
+    with CoordinatorClient(f"http://127.0.0.1:{free_port()}") as client:
+        assert client.beat(messages.beat()) is None, "its absence stops nothing"
+        assert client.leave(messages.leave()) is False
 
 
 def test_a_commit_waits_for_a_coordinator_that_comes_back(messages: Any) -> None:
@@ -99,11 +115,28 @@ def test_a_commit_waits_for_a_coordinator_that_comes_back(messages: Any) -> None
     assert replies == [Committed(step=5)]
 
 
+def test_a_rank_asks_again_until_the_other_ranks_have_handed_in_theirs(messages: Any) -> None:
+    replies: list[Accepted | Committed] = [Accepted(), Accepted(), Committed(step=5)]
+    asked: list[bytes] = []
+    slept: list[float] = []
+
+    def answers(path: str, body: bytes) -> tuple[int, str]:
+        assert path == "/v1/shard-written"
+        asked.append(body)
+        return 200, replies[len(asked) - 1].model_dump_json()
+
+    with answering(answers) as url, CoordinatorClient(url, sleep=slept.append) as client:
+        assert client.shard_written(messages.shard(5)) == Committed(step=5)
+    assert asked == [messages.shard(5).model_dump_json().encode()] * 3
+    assert len(slept) == 2
+    assert all(0 <= pause <= 0.5 for pause in slept)
+
+
 @pytest.mark.parametrize(
     ("reason", "kind", "prefix"),
     [
         ("fenced", FencedError, "{url}: refused: "),
-        ("finished", CoordinationError, "{url}: refused: "),
+        ("finished", AttemptEndedError, "{url}: refused: "),
         ("order", CoordinationError, "{url}: refused: "),
         ("invalid", CoordinationError, "{url}: refused: "),
         ("checkpoint", CheckpointError, ""),
@@ -136,13 +169,13 @@ def test_progress_is_refused_too(messages: Any) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (502, "Bad Gateway"), (404, '{"detail": "Not Found"}')])
-def test_something_else_at_the_address(status: int, body: str) -> None:
+def test_something_else_at_the_address(status: int, body: str, messages: Any) -> None:
     with (
         answering(lambda path, _: (status, body)) as url,
         CoordinatorClient(url) as client,
         pytest.raises(CoordinationError) as error,
     ):
-        client.register(0, 0)
+        client.join(messages.join())
     assert str(error.value) == (
         f"{url}: answered {status} with something that is not a coordinator's reply; "
         "check GMETA_COORDINATOR, and that worker and coordinator run the same version"

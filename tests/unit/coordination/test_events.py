@@ -15,7 +15,7 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def events(messages: Any) -> list[Event]:
-    sent = [messages.register(), messages.progress(1), messages.evaluation(1), messages.shard(2), messages.finish()]
+    sent = [messages.formed(), messages.progress(1), messages.evaluation(1), messages.shard(2), messages.finish()]
     return [Event(at=float(n), time=NOON, generation=1, message=message) for n, message in enumerate(sent)]
 
 

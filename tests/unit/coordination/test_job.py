@@ -10,7 +10,7 @@ from gmeta_api.document import JobDocument
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint import CommitWriter, Layout, Table, list_commits
 from gmeta_worker.coordination.job import Job, open_job
-from gmeta_worker.coordination.messages import Committed, ShardWritten, Welcome
+from gmeta_worker.coordination.messages import Committed, Round, ShardWritten
 
 MakeDocument = Callable[..., JobDocument]
 
@@ -34,15 +34,15 @@ def test_a_job_goes_on_where_it_was(
     make_document: MakeDocument, messages: Any, write_shard: Callable[..., ShardWritten], tmp_path: Path
 ) -> None:
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         job.handle(messages.progress(5))
         assert job.handle(write_shard(5)) == Committed(step=5)
         job.handle(messages.evaluation(5))
         job.handle(messages.progress(7))
-        before, welcome = job.status(), job.handle(messages.register())
+        before, announced = job.status(), job.handle(messages.join())
     with open_job(make_document(), tmp_path) as job:
         after = job.status()
-        assert job.handle(messages.register()) == welcome
+        assert job.handle(messages.join()) == announced
         assert len(job.events) == 5
     assert _without_clock(after) == _without_clock(before)
 
@@ -62,17 +62,17 @@ def test_a_crash_between_manifest_and_event_loses_nothing(
     tmp_path: Path,
 ) -> None:
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         shard = write_shard(5)
         job.handle(shard)
     events = (tmp_path / "events.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "events.jsonl").write_bytes(b"".join(events[:-1]))
     with open_job(make_document(), tmp_path) as job:
         assert job.handle(shard) == Committed(step=5), "the retry of a confirmed commit"
-        welcome = job.handle(messages.register())
-        assert isinstance(welcome, Welcome)
-        assert welcome.commit is not None
-        assert welcome.commit.path == "a0/s5"
+        announced = job.handle(messages.join(after=1))
+        assert isinstance(announced, Round)
+        assert announced.commit is not None
+        assert (announced.generation, announced.commit.path) == (2, "a0/s5")
 
 
 def test_a_commit_that_cannot_be_written_changes_nothing(
@@ -86,7 +86,7 @@ def test_a_commit_that_cannot_be_written_changes_nothing(
         raise OSError(28, "No space left on device")
 
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         shard = write_shard(5)
         before = job.state
         with monkeypatch.context() as patched:
@@ -102,7 +102,7 @@ def test_old_commits_are_pruned(
     make_document: MakeDocument, messages: Any, write_shard: Callable[..., ShardWritten], tmp_path: Path
 ) -> None:
     with open_job(make_document(keep=2), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         for step in (5, 10, 15):
             job.handle(write_shard(step))
     assert [folder.step for folder in list_commits(tmp_path)] == [15, 10]
@@ -112,16 +112,16 @@ def test_a_damaged_commit_is_found_when_a_worker_comes_back(
     make_document: MakeDocument, messages: Any, write_shard: Callable[..., ShardWritten], tmp_path: Path
 ) -> None:
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         job.handle(write_shard(5))
         job.handle(write_shard(10))
         (tmp_path / "a0" / "s10" / "dense.g1.safetensors").unlink()
-        welcome = job.handle(messages.register("process-b"))
-        assert isinstance(welcome, Welcome)
-        assert welcome.commit is not None
-        assert welcome.commit.step == 5
+        announced = job.handle(messages.join("process-b"))
+        assert isinstance(announced, Round)
+        assert announced.commit is not None
+        assert announced.commit.step == 5
         message = f"skipped a damaged commit: {tmp_path}/a0/s10/dense.g1.safetensors: is missing"
-        assert welcome.warnings == job.status().warnings == (message,)
+        assert announced.warnings == job.status().warnings == (message,)
         assert job.handle(write_shard(10, generation=2)) == Committed(step=10), "trained again from step 5"
 
 
@@ -129,7 +129,7 @@ def test_a_new_attempt_fences_the_old_coordinator(
     make_document: MakeDocument, messages: Any, write_shard: Callable[..., ShardWritten], tmp_path: Path
 ) -> None:
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         shard = write_shard(5)
         (tmp_path / "a1").mkdir()
         message = (
@@ -147,15 +147,15 @@ def test_a_new_attempt_starts_from_the_newest_commit_of_the_old_one(
     make_document: MakeDocument, messages: Any, write_shard: Callable[..., ShardWritten], tmp_path: Path
 ) -> None:
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         job.handle(write_shard(5))
         job.handle(messages.finish(outcome="interrupted", exit_code=143))
     with open_job(make_document(attempt=1), tmp_path) as job:
         assert job.status().state == "pending"
-        welcome = job.handle(messages.register(attempt=1))
-        assert isinstance(welcome, Welcome)
-        assert welcome.commit is not None
-        assert (welcome.commit.path, welcome.generation) == ("a0/s5", 2)
+        announced = job.handle(messages.join(attempt=1))
+        assert isinstance(announced, Round)
+        assert announced.commit is not None
+        assert (announced.commit.path, announced.generation) == ("a0/s5", 2)
         assert job.handle(write_shard(5, attempt=1, generation=2)) == Committed(step=5)
 
 
@@ -163,7 +163,7 @@ def test_a_run_folder_of_another_job(
     make_document: MakeDocument, messages: Any, write_shard: Callable[..., ShardWritten], tmp_path: Path
 ) -> None:
     with open_job(make_document(), tmp_path) as job:
-        job.handle(messages.register())
+        job.handle(messages.join())
         job.handle(write_shard(5))
     with pytest.raises(CheckpointError, match="was written by job default/demo, this job is default/other"):
         _open(make_document(name="other"), tmp_path)

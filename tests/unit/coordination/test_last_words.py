@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gmeta_api.document import JobIdentity
+from gmeta_worker.coordination.commits import Commits
 from gmeta_worker.coordination.last_words import MAX_BYTES, to_last_words
 from gmeta_worker.coordination.messages import Evaluation, Finish, MetricRow
 from gmeta_worker.coordination.state import State
@@ -19,7 +20,7 @@ def words(shots: int, message: str) -> str:
     )
     evaluation = Evaluation(attempt=0, generation=1, rank=0, epoch=1, step=2, split="test", rows=rows, auc=0.7)
     finished = Finish(attempt=0, generation=1, outcome="succeeded", message=message, exit_code=0)
-    state = State(job=JOB, spec={}, attempt=0, generation=1, evaluation=evaluation, finished=finished)
+    state = State(0, Commits(JOB, {}), evaluation=evaluation, finished=finished)
     return to_last_words(status_of(state, JOB, 3, 10.0))
 
 

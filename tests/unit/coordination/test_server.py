@@ -46,44 +46,46 @@ async def refused(response: ClientResponse, status: int) -> str:
         (b"[]", "body: Input should be an object"),
         (b"\xff", "body: Invalid JSON: expected value at line 1 column 1"),
         (
-            b'{"attempt": 0, "worker": -1, "host": "h", "pid": 1, "process": "12345678"}',
+            b'{"attempt": 0, "worker": -1, "host": "h", "port": 1, "ranks": 1, "process": "12345678"}',
             "worker: Input should be greater than or equal to 0",
         ),
         (
-            b'{"attempt": 0, "worker": 0, "host": "h", "pid": "x", "process": "1234", "extra": 1}',
-            "pid: Input should be a valid integer, unable to parse string as an integer; "
-            "process: String should have at least 8 characters; extra: Extra inputs are not permitted",
+            b'{"attempt": 0, "worker": 0, "host": "h", "port": "x", "ranks": 1, "process": "1234", "extra": 1}',
+            "process: String should have at least 8 characters; "
+            "port: Input should be a valid integer, unable to parse string as an integer; "
+            "extra: Extra inputs are not permitted",
         ),
         (
-            b'{"kind": "finish", "attempt": 0, "worker": 0, "host": "h", "pid": 1, "process": "12345678"}',
-            "kind: Input should be 'register'",
+            b'{"kind": "finish", "attempt": 0, "worker": 0, "host": "h", "port": 1, "ranks": 1, "process": "12345678"}',
+            "kind: Input should be 'join'",
         ),
     ],
 )
 def test_a_bad_message_is_explained(body: bytes, message: str, serve: Callable[[Talk], None]) -> None:
     async def talk(client: Any) -> None:
-        assert await refused(await client.post("/v1/register", data=body), 400) == f"/v1/register: {message}"
+        assert await refused(await client.post("/v1/join", data=body), 400) == f"/v1/join: {message}"
 
     serve(talk)
 
 
 def test_unknown_addresses_and_versions_are_explained(serve: Callable[[Talk], None]) -> None:
     known = (
-        "is unknown; this coordinator speaks version v1: POST /v1/register, POST /v1/progress, POST /v1/evaluation, "
-        "POST /v1/shard-written, POST /v1/finish, GET /v1/status, GET /healthz, GET /metrics"
+        "is unknown; this coordinator speaks version v1: POST /v1/join, POST /v1/beat, POST /v1/leave, "
+        "POST /v1/progress, POST /v1/evaluation, POST /v1/shard-written, POST /v1/finish, "
+        "GET /v1/status, GET /healthz, GET /metrics"
     )
 
     async def talk(client: Any) -> None:
-        assert await refused(await client.post("/v2/register"), 400) == f"POST /v2/register {known}"
+        assert await refused(await client.post("/v2/join"), 400) == f"POST /v2/join {known}"
         assert await refused(await client.get("/v1/states"), 404) == f"GET /v1/states {known}"
-        assert await refused(await client.get("/v1/register"), 404) == f"GET /v1/register {known}"
+        assert await refused(await client.get("/v1/join"), 404) == f"GET /v1/join {known}"
 
     serve(talk)
 
 
 def test_a_body_that_is_too_large_is_refused(serve: Callable[[Talk], None]) -> None:
     async def talk(client: Any) -> None:
-        message = await refused(await client.post("/v1/register", data=io.BytesIO(b" " * (BODY_BYTES + 1))), 413)
+        message = await refused(await client.post("/v1/join", data=io.BytesIO(b" " * (BODY_BYTES + 1))), 413)
         assert f"Maximum request body size {BODY_BYTES} exceeded" in message
 
     serve(talk)
@@ -100,7 +102,7 @@ def test_a_stale_sender_gets_a_conflict(serve: Callable[[Talk], None], messages:
 
 def test_a_commit_that_cannot_be_made_is_the_checkpoints_fault(serve: Callable[[Talk], None], messages: Any) -> None:
     async def talk(client: Any) -> None:
-        await client.post("/v1/register", data=messages.register().model_dump_json())
+        await client.post("/v1/join", data=messages.join().model_dump_json())
         response = await client.post("/v1/shard-written", data=messages.shard(5).model_dump_json())
         assert response.status == 507
         refusal = await response.json()
@@ -119,7 +121,7 @@ def test_status_health_and_metrics(serve: Callable[[Talk], None], messages: Any)
         before = samples(await (await client.get("/metrics")).text())
         assert before["gmeta_job_state", "pending"] == 1.0
         assert ("gmeta_job_step", "") not in before, "a number that is not known has no sample"
-        for path, message in (("register", messages.register()), ("progress", messages.progress(3))):
+        for path, message in (("join", messages.join()), ("progress", messages.progress(3))):
             assert (await client.post(f"/v1/{path}", data=message.model_dump_json())).status == 200
         status = Status.model_validate_json(await (await client.get("/v1/status")).text())
         assert (status.state, status.generation, status.progress and status.progress.step) == ("running", 1, 3)

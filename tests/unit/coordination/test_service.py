@@ -16,7 +16,7 @@ import torch
 
 from gmeta_api.document import JobDocument
 from gmeta_worker.checkpoint import CommitWriter, Layout, Table
-from gmeta_worker.coordination import CoordinatorClient
+from gmeta_worker.coordination import CoordinatorClient, Finish, Round
 
 COORDINATOR = """
 import sys
@@ -71,6 +71,17 @@ def client(port: int) -> Iterator[CoordinatorClient]:
         yield client
 
 
+def joined(client: CoordinatorClient, messages: Any) -> Round:
+    reply = client.join(messages.join())
+    assert isinstance(reply, Round)
+    return reply
+
+
+def end(client: CoordinatorClient, messages: Any, finish: Finish) -> None:
+    client.finish(finish)
+    assert client.leave(messages.leave())
+
+
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     begin = time.monotonic()
@@ -82,9 +93,9 @@ def test_a_killed_coordinator_goes_on_with_the_same_worker(
     start: Start, client: CoordinatorClient, messages: Any, tmp_path: Path
 ) -> None:
     first = start()
-    welcome = client.register(0, 0)
+    announced = joined(client, messages)
     layout = Layout(dim=4, tables={"movie": Table(rows=10, vocabulary="hash")})
-    writer = CommitWriter(tmp_path, 0, welcome.generation, layout)
+    writer = CommitWriter(tmp_path, 0, announced.generation, layout)
     files = tuple(writer.write(5, {"w": torch.ones(2)}, lambda lo, hi: {}, {}))
     client.shard_written(messages.shard(5, files=files, layout=layout))
     assert client.progress(messages.progress(6))
@@ -94,23 +105,21 @@ def test_a_killed_coordinator_goes_on_with_the_same_worker(
     assert client.progress(messages.progress(7)) is False, "its death stops nothing"
 
     start()
-    again = client.register(0, 0)
+    again = joined(client, messages)
     after = client.status()
-    assert (again.generation, again.rank) == (welcome.generation, welcome.rank)
-    assert again.commit is not None
-    assert again.commit.path == "a0/s5"
+    assert again == announced
     volatile = {"workers": {"__all__": {"seconds_since_message"}}}
     assert after.model_dump_json(exclude=volatile) == before.model_dump_json(exclude=volatile)
     assert client.progress(messages.progress(8))
-    client.finish(messages.finish(outcome="stopped"))
+    end(client, messages, messages.finish(outcome="stopped"))
 
 
 def test_the_end_is_reported_and_gives_the_exit_code(
     start: Start, client: CoordinatorClient, messages: Any, tmp_path: Path
 ) -> None:
     process = start()
-    client.register(0, 0)
-    client.finish(messages.finish(outcome="failed", message="the loss is nan", exit_code=69))
+    joined(client, messages)
+    end(client, messages, messages.finish(outcome="failed", message="the loss is nan", exit_code=69))
     assert process.wait(timeout=10) == 69
     assert (tmp_path / "report.txt").read_text() == "demo 2"
     assert start().wait(timeout=10) == 69, "started again, it has nothing left to do"
@@ -121,8 +130,8 @@ def test_a_report_that_fails_does_not_change_the_outcome(
 ) -> None:
     (tmp_path / "full").touch()
     process = start()
-    client.register(0, 0)
-    client.finish(messages.finish())
+    joined(client, messages)
+    end(client, messages, messages.finish())
     _, error = process.communicate(timeout=10)
     assert (process.returncode, error) == (0, "no report: the disk is full\n")
 
@@ -137,17 +146,19 @@ def test_an_exit_code_that_is_not_ours_is_an_internal_error(
 
 def test_sigterm_waits_for_the_workers_last_words(start: Start, client: CoordinatorClient, messages: Any) -> None:
     process = start()
-    client.register(0, 0)
+    joined(client, messages)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     assert client.status().state == "running"
-    client.finish(messages.finish(outcome="interrupted", exit_code=143))
+    end(client, messages, messages.finish(outcome="interrupted", exit_code=143))
     assert process.wait(timeout=10) == 143
 
 
-def test_a_second_sigterm_waits_for_nobody(start: Start, client: CoordinatorClient, tmp_path: Path) -> None:
+def test_a_second_sigterm_waits_for_nobody(
+    start: Start, client: CoordinatorClient, messages: Any, tmp_path: Path
+) -> None:
     process = start()
-    client.register(0, 0)
+    joined(client, messages)
     with within(5):
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)

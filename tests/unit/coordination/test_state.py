@@ -1,11 +1,14 @@
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from gmeta_api.document import JobIdentity
-from gmeta_worker.coordination.messages import Accepted, Committed, Progress, Refusal, Welcome
+from gmeta_worker.coordination.commits import Commits
+from gmeta_worker.coordination.membership import Rules
+from gmeta_worker.coordination.messages import Accepted, Committed, Ended, Orders, Progress, Refusal, Round
 from gmeta_worker.coordination.state import Append, Publish, State, Transition, transition, with_commit
 from gmeta_worker.coordination.status import status_of
 
@@ -13,7 +16,7 @@ JOB = JobIdentity(name="demo", namespace="default")
 
 
 def fresh(attempt: int = 0) -> State:
-    return State(job=JOB, spec={"model": {}}, attempt=attempt)
+    return State(attempt, Commits(JOB, {"model": {}}))
 
 
 def after(state: State, *sent: Any) -> Transition:
@@ -25,20 +28,22 @@ def after(state: State, *sent: Any) -> Transition:
 
 
 def test_the_first_process_becomes_rank_0_of_generation_1(messages: Any) -> None:
-    result = after(fresh(), messages.register())
-    assert result.reply == Welcome(rank=0, world_size=1, generation=1, commit=None)
-    assert result.effects == (Append(messages.register(), 0.0, 1),)
+    result = after(fresh(), messages.join())
+    assert result.reply == Round(
+        generation=1, members=(messages.member(),), place=0, world_size=1, commit=None, weights=(1.0,)
+    )
+    assert result.effects == (Append(messages.formed(), 0.0, 1),)
 
 
-def test_a_repeated_register_gives_the_same_place_and_is_not_recorded(messages: Any) -> None:
-    first = after(fresh(), messages.register())
-    again = transition(first.state, messages.register(), 9.0)
+def test_a_repeated_join_gives_the_same_place_and_is_not_recorded(messages: Any) -> None:
+    first = after(fresh(), messages.join())
+    again = transition(first.state, messages.join(), 9.0)
     assert again.reply == first.reply
     assert again.effects == ()
 
 
 def test_another_process_raises_the_generation_and_fences_the_old_one(messages: Any) -> None:
-    state = after(fresh(), messages.register("process-a"), messages.register("process-b")).state
+    state = after(fresh(), messages.join("process-a"), messages.join("process-b")).state
     assert state.generation == 2
     for message in (messages.progress(), messages.evaluation(), messages.shard(5), messages.finish()):
         result = transition(state, message, 1.0)
@@ -52,13 +57,15 @@ def test_another_process_raises_the_generation_and_fences_the_old_one(messages: 
         )
 
 
-def test_the_old_process_can_only_come_back_as_a_new_generation(messages: Any) -> None:
-    reply = after(fresh(), messages.register("process-a"), messages.register("process-b"), messages.register()).reply
-    assert isinstance(reply, Welcome)
-    assert reply.generation == 3
+def test_the_old_process_cannot_come_back(messages: Any) -> None:
+    result = after(fresh(), messages.join("process-a"), messages.join("process-b"), messages.join("process-a"))
+    assert result.reply == Refusal(
+        reason="fenced", message="process process-a has been replaced by a newer one of its worker; it must stop"
+    )
+    assert result.state.generation == 2
 
 
-@pytest.mark.parametrize("kind", ["register", "progress", "finish"])
+@pytest.mark.parametrize("kind", ["join", "progress", "finish"])
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_other_attempts_are_fenced(messages: Any, kind: str, attempt: int) -> None:
     result = after(fresh(attempt=2), getattr(messages, kind)(attempt=attempt))
@@ -68,73 +75,84 @@ def test_other_attempts_are_fenced(messages: Any, kind: str, attempt: int) -> No
     )
 
 
-def test_who_has_not_registered_is_no_member(messages: Any) -> None:
+def test_who_has_not_joined_is_no_member(messages: Any) -> None:
     reply = after(fresh(), messages.progress(generation=0)).reply
     assert reply == Refusal(
         reason="fenced",
         message="rank 0 is no member of generation 0: another process has taken over, this one must stop",
     )
-    reply = after(fresh(), messages.register(), messages.progress(rank=1)).reply
+    reply = after(fresh(), messages.join(), messages.progress(rank=1)).reply
     assert isinstance(reply, Refusal)
     assert reply.message.startswith("rank 1 is no member of generation 1: ")
 
 
-def test_a_second_worker_is_told_why_it_cannot_join(messages: Any) -> None:
-    assert after(fresh(), messages.register(worker=1)).reply == Refusal(
+def test_a_worker_beyond_the_limit_is_told_why_it_cannot_join(messages: Any) -> None:
+    state = replace(fresh(), rules=Rules(max_replicas=2))
+    assert after(state, messages.join(worker=2)).reply == Refusal(
         reason="invalid",
-        message="worker 1 cannot join: this version runs one worker process; "
-        "set spec.workers.replicas and spec.workers.processesPerWorker to 1",
+        message="worker 2 cannot join: the job has at most 2 workers, numbered from 0; raise spec.workers.maxReplicas",
     )
 
 
 def test_a_commit_is_published_before_it_is_recorded(messages: Any) -> None:
-    result = after(fresh(), messages.register(), messages.shard(5))
+    result = after(fresh(), messages.join(), messages.shard(5))
     assert result.reply == Committed(step=5)
     publish, record = result.effects
     assert isinstance(publish, Publish)
     assert record == Append(messages.shard(5), 1.0, 1)
-    assert publish.manifest == result.state.commit
+    assert publish.manifest == result.state.commits.newest
     assert (publish.manifest.job, publish.manifest.spec) == (JOB, {"model": {}})
     assert publish.manifest.folder == "a0/s5"
 
 
 def test_a_repeated_commit_is_confirmed_and_not_made_again(messages: Any) -> None:
-    result = after(fresh(), messages.register(), messages.shard(5), messages.shard(5))
-    assert (result.reply, result.effects, result.state.commits) == (Committed(step=5), (), 1)
+    result = after(fresh(), messages.join(), messages.shard(5), messages.shard(5))
+    assert (result.reply, result.effects, result.state.commits.made) == (Committed(step=5), (), 1)
 
 
 @pytest.mark.parametrize(("step", "variant"), [(4, 0), (5, 1)])
 def test_a_commit_is_neither_replaced_nor_overtaken(messages: Any, step: int, variant: int) -> None:
-    result = after(fresh(), messages.register(), messages.shard(5), messages.shard(step, variant))
+    result = after(fresh(), messages.join(), messages.shard(5), messages.shard(step, variant))
     assert result.effects == ()
     assert result.reply == Refusal(
         reason="order",
         message=f"step {step} cannot be committed: step 5 is the newest commit of this attempt, and "
-        "a commit is neither replaced nor overtaken; register again and go on from it",
+        "a commit is neither replaced nor overtaken; join again and go on from it",
     )
 
 
 def test_a_new_attempt_may_commit_the_step_that_it_started_from(messages: Any) -> None:
-    old = after(fresh(), messages.register(), messages.shard(5)).state.commit
+    old = after(fresh(), messages.join(), messages.shard(5)).state.commits.newest
     state = with_commit(fresh(attempt=1), old, ())
-    result = after(state, messages.register(attempt=1), messages.shard(5, 1, attempt=1, generation=2))
+    result = after(state, messages.join(attempt=1), messages.shard(5, 1, attempt=1, generation=2))
     assert result.reply == Committed(step=5)
     assert result.state.generation == 2, "generations go on where the older attempt's commit was"
 
 
 def test_a_commit_with_missing_blocks_is_refused(messages: Any) -> None:
-    result = after(fresh(), messages.register(), messages.shard(5, files=messages.files()[:1]))
+    result = after(fresh(), messages.join(), messages.shard(5, files=messages.files()[:1]))
     assert result.reply == Refusal(reason="invalid", message="step 5: row files hold blocks 0..0 of 4096")
 
 
 def test_nothing_is_accepted_after_the_end_but_the_same_end(messages: Any) -> None:
-    ended = after(fresh(), messages.register(), messages.finish()).state
-    assert transition(ended, messages.finish(), 5.0) == Transition(ended, Accepted())
-    for message in (messages.register(), messages.shard(5), messages.finish(outcome="failed", exit_code=1)):
+    ended = after(fresh(), messages.join(), messages.finish()).state
+    assert transition(ended, messages.finish(), 1.0).reply == Accepted()
+    for message in (messages.shard(5), messages.finish(outcome="failed", exit_code=1)):
         assert transition(ended, message, 5.0) == Transition(
             ended,
             Refusal(reason="finished", message="attempt 0 has ended (succeeded); start the job again to go on"),
         )
+
+
+def test_members_are_told_of_the_end_until_they_leave(messages: Any) -> None:
+    state = after(fresh(), messages.join(), messages.finish()).state
+    end = Ended(outcome="succeeded", message="all done", exit_code=0)
+    assert transition(state, messages.join("process-b", worker=1), 2.0).reply == end
+    told = transition(state, messages.beat(), 2.0).reply
+    assert isinstance(told, Orders)
+    assert (told.rejoin, told.ended) == (True, end)
+    assert state.membership.anybody
+    assert not transition(state, messages.leave(), 3.0).state.membership.anybody
 
 
 def test_a_supervisor_may_end_the_attempt_without_being_a_member(messages: Any) -> None:
@@ -149,7 +167,7 @@ def test_status_of_a_job_that_nobody_has_joined() -> None:
 
 
 def test_status_of_a_running_job(messages: Any) -> None:
-    sent = [messages.register(), *(messages.progress(step) for step in (1, 2, 3)), messages.evaluation(3)]
+    sent = [messages.join(), *(messages.progress(step) for step in (1, 2, 3)), messages.evaluation(3)]
     status = status_of(after(fresh(), *sent, messages.shard(3)).state, JOB, 10, 7.5)
     progress = status.progress
     assert progress is not None
@@ -161,11 +179,12 @@ def test_status_of_a_running_job(messages: Any) -> None:
     assert status.commit is not None
     assert (status.commit.path, status.commits, status.evaluations) == ("a0/s3", 1, 1)
     (worker,) = status.workers
-    assert (worker.worker, worker.rank, worker.pid, worker.seconds_since_message) == (0, 0, 7, 2.5)
+    assert (worker.worker, worker.first_rank, worker.host) == (0, 0, "host-0")
+    assert (status.world_size, status.restarts, status.waiting) == (1, {}, ())
 
 
 def test_numbers_that_are_not_finite_are_null_in_the_status_document(messages: Any) -> None:
-    state = after(fresh(), messages.register(), messages.progress(loss=math.inf)).state
+    state = after(fresh(), messages.join(), messages.progress(loss=math.inf)).state
     text = status_of(state, JOB, None, 1.0).model_dump_json()
     assert '"loss":null' in text
     assert '"auc":null' in text
@@ -175,14 +194,15 @@ def test_numbers_that_are_not_finite_are_null_in_the_status_document(messages: A
 def test_a_repeated_evaluation_counts_once_even_if_it_is_undefined(messages: Any) -> None:
     rows = tuple(row.model_copy(update={"auc": math.nan}) for row in messages.evaluation().rows)
     once = messages.evaluation(rows=rows)
-    result = after(fresh(), messages.register(), once, once.model_validate_json(once.model_dump_json()))
+    result = after(fresh(), messages.join(), once, once.model_validate_json(once.model_dump_json()))
     assert (result.state.evaluations, result.effects) == (1, ())
 
 
 def test_events_stay_few_and_the_last_progress_is_always_among_them(messages: Any) -> None:
-    state = after(fresh(), messages.register()).state
+    state = after(fresh(), messages.join()).state
     recorded: list[tuple[float, int]] = []
     for second in range(1, 20_001):
+        state = transition(state, messages.beat(), float(second)).state
         result = transition(state, messages.progress(second), float(second))
         appended = [effect for effect in result.effects if isinstance(effect, Append)]
         recorded += [(each.at, each.message.step) for each in appended if isinstance(each.message, Progress)]
@@ -196,14 +216,20 @@ def test_events_stay_few_and_the_last_progress_is_always_among_them(messages: An
         Append(messages.progress(20_000), 20_000.0, 1),
         Append(messages.finish(), 20_000.5, 1),
     )
-    assert transition(state, messages.register("process-b"), 20_000.5).effects == (
+    assert transition(state, messages.join("process-b"), 20_000.5).effects == (
         Append(messages.progress(20_000), 20_000.0, 1),
-        Append(messages.register("process-b"), 20_000.5, 2),
+        Append(
+            messages.formed(
+                2, members=(messages.member("process-b"),), cause="replaced", reason="worker 0 was started again"
+            ),
+            20_000.5,
+            2,
+        ),
     )
 
 
 def test_refusals_and_repetitions_record_nothing(messages: Any) -> None:
-    state = after(fresh(), messages.register(), messages.evaluation(1)).state
+    state = after(fresh(), messages.join(), messages.evaluation(1)).state
     state = transition(transition(state, messages.progress(1), 1000.0).state, messages.progress(2), 1000.5).state
-    for message in (messages.evaluation(1), messages.register(), messages.finish(generation=0)):
+    for message in (messages.evaluation(1), messages.join(), messages.finish(generation=0)):
         assert transition(state, message, 1001.0).effects == ()

@@ -9,23 +9,25 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint import CommitManifest, FileEntry, Layout, Ledger
+from gmeta_worker.coordination.commits import Commits
 from gmeta_worker.coordination.events import Event, wall_time
 from gmeta_worker.coordination.messages import (
+    Ended,
     Finish,
+    Join,
     Message,
     Progress,
     Refusal,
-    Register,
     Reply,
+    Round,
     ShardWritten,
-    Welcome,
 )
 from gmeta_worker.coordination.recovery import recover
-from gmeta_worker.coordination.state import Publish, State, transition
+from gmeta_worker.coordination.state import Publish, State, transition, with_commit
 
 JOB = JobIdentity(name="demo", namespace="default")
 LAYOUT = Layout(dim=1, tables={})
-INITIAL = State(job=JOB, spec={}, attempt=1)
+INITIAL = State(1, Commits(JOB, {}))
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class CoordinatorMachine(RuleBasedStateMachine):
         """Handle a message like the server does; None if the coordinator dies between the two effects."""
         self.now += 1.0
         result = transition(self.state, message, self.now)
+        if result.state.generation > self.state.generation:
+            result = transition(with_commit(self.state, self.newest_on_disk(), ()), message, self.now)
         for effect in result.effects:
             if isinstance(effect, Publish):
                 self.published.append(Published(effect.manifest, self.state.generation))
@@ -62,23 +66,35 @@ class CoordinatorMachine(RuleBasedStateMachine):
                     self.crash()
                     return None
             else:
-                message, generation = effect.message, effect.generation
-                self.events.append(Event(at=effect.at, time=wall_time(), generation=generation, message=message))
+                self.events.append(
+                    Event(at=effect.at, time=wall_time(), generation=effect.generation, message=effect.message)
+                )
         self.state = result.state
         return result.reply
 
-    @rule(process=st.sampled_from(["process-a", "process-b", "process-c"]), attempt=st.sampled_from([0, 1, 1, 1, 2]))
-    def register(self, process: str, attempt: int) -> None:
-        before = self.state.generation
-        reply = self.send(Register(attempt=attempt, worker=0, host="h", pid=1, process=process))
-        if attempt != 1 or self.state.finished:
+    @rule(
+        process=st.sampled_from(["process-a", "process-b", "process-c"]),
+        attempt=st.sampled_from([0, 1, 1, 1, 2]),
+        knows=st.booleans(),
+    )
+    def join(self, process: str, attempt: int, knows: bool) -> None:
+        """A process asks for a round: its first, the next, or again for the one whose reply was lost."""
+        before, current = self.state.generation, process == self.current_process
+        place = {"attempt": attempt, "worker": 0, "process": process, "host": "h", "port": 1, "ranks": 1}
+        reply = self.send(Join(**place, after=before if knows else 0))
+        if attempt == 1 and self.state.finished:
+            assert isinstance(reply, Ended)
+            return
+        if attempt != 1 or process in self.state.membership.replaced:
             assert isinstance(reply, Refusal)
             return
-        assert isinstance(reply, Welcome)
-        assert reply.generation == before + (process != self.current_process)
+        assert isinstance(reply, Round)
+        again = current and not knows and before > 0
+        assert reply.generation == before + (not again)
         self.current_process = process
-        newest = self.newest_on_disk()
-        assert (reply.commit.step if reply.commit else None) == (newest.step if newest else None)
+        if not again:
+            newest = self.newest_on_disk()
+            assert (reply.commit.step if reply.commit else None) == (newest.step if newest else None)
 
     @rule(
         step=st.integers(0, 8),
@@ -137,15 +153,15 @@ class CoordinatorMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """A coordinator that starts from the disk knows the same, and welcomes the same process the same way."""
+        """A coordinator that starts from the disk knows the same, and takes the same process for the same member."""
         before, self.state = self.state, recover(INITIAL, self.events, self.newest_on_disk(), ())
-        assert (self.state.generation, self.state.member, self.state.finished, self.state.progress) == (
+        assert (self.state.generation, self.state.membership.members, self.state.finished, self.state.progress) == (
             before.generation,
-            before.member,
+            before.membership.members,
             before.finished,
             before.progress,
         )
-        assert self.state.commit == self.newest_on_disk()
+        assert self.state.commits.newest == self.newest_on_disk()
 
     @invariant()
     def commits_are_in_order_and_none_is_made_twice(self) -> None:

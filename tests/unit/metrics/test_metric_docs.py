@@ -26,7 +26,7 @@ def worker_families() -> list[Metric]:
     metrics.input(bytes_read=1000, queue_depth=2, wait_seconds=0.25)
     row = MetricRow(shot=5, adapted=True, auc=0.7, gauc=0.6, loss=0.5, tasks=3, rows=30)
     metrics.evaluation("valid", [row])
-    metrics.commit(0.2)
+    metrics.commit(0.2, stall=0.01)
     return list(metrics.registry.collect())
 
 
@@ -55,6 +55,10 @@ def coordinator_families() -> list[Metric]:
         last_evaluation=None,
         evaluations=0,
         workers=(),
+        waiting=(),
+        world_size=3,
+        reason="",
+        restarts={"failed": 1},
         warnings=(),
         finished=None,
     )

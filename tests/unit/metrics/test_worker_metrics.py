@@ -33,8 +33,8 @@ def test_every_event_is_counted(metrics: WorkerMetrics) -> None:
     for _ in range(3):
         metrics.step(tasks=4, support=20, query=30, loss=0.5, epoch=2)
     metrics.evaluation("valid", [Quality(5, True, 0.7, 0.6), Quality(5, False, 0.65, 0.5)])
-    metrics.commit(0.2)
-    metrics.commit(40.0)
+    metrics.commit(0.2, stall=0.02)
+    metrics.commit(40.0, stall=0.03)
     assert value(metrics, "gmeta_steps_total") == 3
     assert value(metrics, "gmeta_tasks_total") == 12
     assert value(metrics, "gmeta_samples_total", set="support") == 60
@@ -47,6 +47,8 @@ def test_every_event_is_counted(metrics: WorkerMetrics) -> None:
     assert value(metrics, "gmeta_commits_total") == 2
     assert value(metrics, "gmeta_commit_seconds_bucket", le="30.0") == 1
     assert value(metrics, "gmeta_commit_seconds_sum") == pytest.approx(40.2)
+    assert value(metrics, "gmeta_commit_stall_seconds_bucket", le="0.025") == 1
+    assert value(metrics, "gmeta_commit_stall_seconds_sum") == pytest.approx(0.05)
 
 
 @settings(deadline=None)

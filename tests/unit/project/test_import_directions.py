@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "meta": {"layers", "models"},
     "checkpoint": set(),
     "coordination": {"checkpoint"},
+    "membership": {"coordination", "parallel", "runtime"},
     "metrics": set(),
     "report": {"checkpoint", "coordination"},
 }

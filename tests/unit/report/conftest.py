@@ -7,7 +7,7 @@ import pytest
 from gmeta_api.document import JobDocument
 from gmeta_worker.checkpoint import FileEntry, Layout, Ledger, Score
 from gmeta_worker.coordination.events import Event
-from gmeta_worker.coordination.messages import Evaluation, Finish, MetricRow, Progress, Register, ShardWritten
+from gmeta_worker.coordination.messages import Evaluation, Finish, Formed, Member, MetricRow, Progress, ShardWritten
 
 START = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -29,10 +29,11 @@ class History:
     def _fence(self) -> dict[str, int]:
         return {"attempt": self.attempt, "generation": self.generation, "rank": 0}
 
-    def register(self, at: float, attempt: int = 0) -> "History":
+    def formed(self, at: float, attempt: int = 0) -> "History":
         self.attempt, self.generation = attempt, self.generation + 1
         process = f"process-{self.generation}"
-        return self._add(at, Register(attempt=attempt, worker=0, host="h", pid=1, process=process))
+        member = Member(worker=0, process=process, host="h", port=1, first_rank=0, ranks=1)
+        return self._add(at, Formed(attempt=attempt, generation=self.generation, members=(member,), commit=None))
 
     def progress(self, at: float, step: int, training: float, loss: float = 0.5, **seconds: float) -> "History":
         """`training` is split over two phases; 50 rows and 2 task batches a step."""

@@ -14,7 +14,7 @@ MakeDocument = Callable[..., JobDocument]
 
 
 def test_a_run_without_interruption(history: Any, document: MakeDocument) -> None:
-    history.register(1.0).progress(3.0, 10, training=1.0).evaluation(4.0, 10).commit(4.5, 10, score=0.65)
+    history.formed(1.0).progress(3.0, 10, training=1.0).evaluation(4.0, 10).commit(4.5, 10, score=0.65)
     history.progress(6.0, 30, training=3.0, evaluation=1.0, commit=0.5).evaluation(7.0, 30, "test").finish(8.0)
     report = build_report(document(), history.events)
     assert (report.ending.outcome, report.ending.message, report.ending.exit_code) == ("succeeded", "all steps", 0)
@@ -34,11 +34,11 @@ def test_a_run_without_interruption(history: Any, document: MakeDocument) -> Non
 
 
 def test_what_was_lost_between_commits_is_not_in_the_curve(history: Any, document: MakeDocument) -> None:
-    history.register(0.0).progress(1.0, 10, 1.0, loss=0.9).commit(1.1, 10).progress(2.0, 20, 2.0, loss=0.8)
+    history.formed(0.0).progress(1.0, 10, 1.0, loss=0.9).commit(1.1, 10).progress(2.0, 20, 2.0, loss=0.8)
     history.evaluation(2.1, 20, auc=0.1)
-    history.register(10.0).progress(11.0, 15, 0.5, loss=0.7).progress(12.0, 20, 1.0, loss=0.6)
+    history.formed(10.0).progress(11.0, 15, 0.5, loss=0.7).progress(12.0, 20, 1.0, loss=0.6)
     history.evaluation(12.1, 20, auc=0.6).finish(12.2, "interrupted", "asked to stop; committed", 143)
-    history.register(100.0, attempt=1).progress(101.0, 25, 0.5, loss=0.5)
+    history.formed(100.0, attempt=1).progress(101.0, 25, 0.5, loss=0.5)
     report = build_report(document(attempt=1), history.events)
     assert [(point.step, point.loss) for point in report.curve] == [(10, 0.9), (15, 0.7), (20, 0.6), (25, 0.5)]
     assert [(point.step, point.at) for point in report.evaluations] == [(20, 12.1)]
@@ -58,7 +58,7 @@ def test_nothing_has_happened(document: MakeDocument) -> None:
 
 
 def test_a_loss_that_is_no_number_is_null(history: Any, document: MakeDocument) -> None:
-    history.register(0.0).progress(1.0, 1, 1.0, loss=math.nan)
+    history.formed(0.0).progress(1.0, 1, 1.0, loss=math.nan)
     text = build_report(document(), history.events).model_dump_json()
     assert '"loss":null' in text
     assert math.isnan(Report.model_validate_json(text).curve[0].loss)
@@ -73,7 +73,7 @@ def test_any_history_gives_a_consistent_report(
     at = 0.0
     for run in runs:
         at += 1.0
-        history.register(at)
+        history.formed(at)
         step, training = 0, 0.0
         for more_steps, more_seconds in run:
             at, step, training = at + more_seconds, step + more_steps, training + more_seconds

@@ -57,7 +57,7 @@ def undefined_rows() -> tuple[MetricRow, ...]:
 
 
 def full(history: Any) -> Any:
-    history.register(0.0)
+    history.formed(0.0)
     for report in range(1, 25):
         history.progress(float(report), 10 * report, 0.9 * report, 0.5 + 1 / report, evaluation=0.1 * report)
         if report % 6 == 0:
@@ -68,21 +68,21 @@ def full(history: Any) -> Any:
 
 CASES: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "nothing": (lambda history: history, set()),
-    "registered": (lambda history: history.register(0.0), set()),
-    "one point": (lambda history: history.register(0.0).progress(1.0, 10, 0.5), {"loss", "throughput", "time"}),
-    "no time": (lambda history: history.register(0.0).progress(1.0, 10, 0.0), {"loss"}),
+    "formed": (lambda history: history.formed(0.0), set()),
+    "one point": (lambda history: history.formed(0.0).progress(1.0, 10, 0.5), {"loss", "throughput", "time"}),
+    "no time": (lambda history: history.formed(0.0).progress(1.0, 10, 0.0), {"loss"}),
     "diverged": (
         lambda history: (
-            history.register(0.0).progress(1.0, 10, 0.5, loss=math.nan).finish(2.0, "failed", "the loss is nan", 69)
+            history.formed(0.0).progress(1.0, 10, 0.5, loss=math.nan).finish(2.0, "failed", "the loss is nan", 69)
         ),
         {"throughput", "time"},
     ),
     "undefined quality": (
-        lambda history: history.register(0.0).evaluation(1.0, 10, rows=undefined_rows()),
+        lambda history: history.formed(0.0).evaluation(1.0, 10, rows=undefined_rows()),
         {"shots", "quality"},
     ),
     "interrupted": (
-        lambda history: history.register(0.0).progress(1.0, 10, 0.5).evaluation(2.0, 10).finish(3.0, "interrupted"),
+        lambda history: history.formed(0.0).progress(1.0, 10, 0.5).evaluation(2.0, 10).finish(3.0, "interrupted"),
         {"loss", "quality", "shots", "throughput", "time"},
     ),
     "full": (full, {"loss", "quality", "shots", "throughput", "time"}),
@@ -128,7 +128,7 @@ def test_the_page_without_data_says_so(document: MakeDocument, tmp_path: Path) -
 
 def test_what_users_write_is_escaped(history: Any, document: MakeDocument, tmp_path: Path) -> None:
     message = "<script>alert('x')</script> & more"
-    history.register(0.0).finish(1.0, "failed", message, 1)
+    history.formed(0.0).finish(1.0, "failed", message, 1)
     page = write_report(tmp_path, document(), history.events).read_text()
     assert "<script" not in page
     assert message in " ".join(Page(page).words)

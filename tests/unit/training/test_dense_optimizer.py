@@ -77,6 +77,29 @@ def test_state_of_another_model_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("writer", "reader", "message"),
+    [
+        ("Adam", "Adagrad", "Adagrad has step, sum, the commit has exp_avg, exp_avg_sq, step"),
+        ("SGD", "Adam", "Adam has exp_avg, exp_avg_sq, step, the commit has none"),
+        ("Adagrad", "SGD", "SGD has none, the commit has step, sum"),
+    ],
+)
+def test_state_of_another_type_is_refused(writer: str, reader: str, message: str) -> None:
+    model = small_model()
+    trained = DenseOptimizer(DenseOptimizerSpec(type=writer), model)
+    trained.step(gradients(model, 0), 0.1)
+    optimizer = DenseOptimizer(DenseOptimizerSpec(type=reader), model)
+    before = optimizer.export()
+    with pytest.raises(CheckpointError) as error:
+        optimizer.restore(trained.export())
+    assert str(error.value) == (
+        f"optimiser state of weight: {message}; use the spec.optimizer.dense.type that wrote the commit"
+    )
+    after = optimizer.export()
+    assert after.keys() == before.keys()
+
+
 def test_frozen_parameters_are_left_alone() -> None:
     model = small_model()
     model.bias.requires_grad_(False)

@@ -9,6 +9,7 @@ from gmeta_api.spec import Spec
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
 from gmeta_worker.training.components import Components, build_components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
+from gmeta_worker.training.part import Consumed, OwnPart
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import TrainingStep
 
@@ -44,7 +45,8 @@ def batch() -> StepBatch:
 def make_step() -> tuple[Components, TrainingStep]:
     parts = build_components(SPEC, SCHEMA, KEYS, torch.device("cpu"))
     dense = DenseOptimizer(SPEC.optimizer.dense, parts.model)
-    return parts, TrainingStep(parts, dense, SPEC.optimizer, total_steps=10, clock=PhaseClock())
+    part = OwnPart.even(parts.group)
+    return parts, TrainingStep(parts, dense, SPEC.optimizer, 10, part, lambda: False, PhaseClock())
 
 
 def test_a_step_takes_the_mean_gradient_once() -> None:
@@ -54,7 +56,8 @@ def test_a_step_takes_the_mean_gradient_once() -> None:
     before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
     gradients = parts.algorithm.gradients(parts.model, rows, inputs.samples)
     result = step(batch(), 0)
-    assert (result.tasks, result.support, result.query, result.samples) == (3, 3, 9, 12)
+    assert result.whole == result.own == Consumed(tasks=3, support=3, query=9)
+    assert result.whole.samples == 12
     assert result.loss == pytest.approx(float(gradients.loss) / 3)
     for name, parameter in parts.model.named_parameters():
         torch.testing.assert_close(parameter.detach(), before[name] - 0.5 * gradients.dense[name] / 3)

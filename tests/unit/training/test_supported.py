@@ -35,15 +35,6 @@ def job(**groups: object) -> MetaTrainingJob:
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"workers": {"replicas": 2}}, f"spec.workers.replicas: 2 {ONLY} one worker process; set 1"),
-        (
-            {"workers": {"processesPerWorker": 2}},
-            f"spec.workers.processesPerWorker: 2 {ONLY} one process; set 1",
-        ),
-        (
-            {"training": {"epochs": 1, "initFrom": {"volume": "data", "path": "other"}}},
-            f"spec.training.initFrom: a commit {ONLY} a fresh start or --resume; remove it",
-        ),
         (
             {"training": {"phases": [{"name": "joint", "algorithm": "Joint", "epochs": 1}]}},
             f"spec.training.phases: a list {ONLY} one phase; use spec.meta.algorithm and spec.training.epochs",

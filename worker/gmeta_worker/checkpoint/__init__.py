@@ -7,7 +7,7 @@ its process stays small and starts at once.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gmeta_worker.checkpoint.choose import best, newest_valid, require_newest
+from gmeta_worker.checkpoint.choose import best, delivered, newest_valid, require_newest
 from gmeta_worker.checkpoint.commit import claim_attempt, publish
 from gmeta_worker.checkpoint.fit import require_same_job, require_same_layout
 from gmeta_worker.checkpoint.folders import CommitFolder, list_commits, next_attempt
@@ -33,6 +33,7 @@ __all__ = [
     "Table",
     "best",
     "claim_attempt",
+    "delivered",
     "list_commits",
     "load_commit",
     "load_tensors",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.folders import CommitFolder, list_commits
-from gmeta_worker.checkpoint.manifest import Score
+from gmeta_worker.checkpoint.manifest import MANIFEST_NAME, Score
 from gmeta_worker.checkpoint.reader import Commit, open_commit, verify
 
 
@@ -39,6 +39,17 @@ def best(run_folder: Path) -> Commit | None:
         if commit and _score(commit) and (chosen is None or _beats(_score(commit), _score(chosen))):
             chosen = commit
     return chosen
+
+
+def delivered(folder: Path) -> Commit:
+    """Return what a run delivers: its best commit, else its newest one; a commit's own folder names that commit.
+
+    Raises:
+        CheckpointError: there is no whole commit.
+    """
+    if (folder / MANIFEST_NAME).exists():
+        return open_commit(folder)
+    return best(folder) or require_newest(folder)[0]
 
 
 def _open_in_place(folder: CommitFolder) -> Commit:

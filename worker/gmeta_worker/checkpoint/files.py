@@ -6,8 +6,8 @@ from pathlib import Path
 from gmeta_api.errors import CheckpointError
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write `data` to `path` through to the disk.
+def write_durably(path: Path, *pieces: memoryview) -> None:
+    """Write `pieces`, one after the other, to `path` through to the disk.
 
     Raises:
         CheckpointError: the disk is full, or the folder cannot be written; names both sizes.
@@ -15,17 +15,18 @@ def write_durably(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise CheckpointError(_cannot_write(path, len(data), error)) from error
+        needed = sum(len(piece) for piece in pieces)
+        raise CheckpointError(_cannot_write(path, needed, error)) from error
 
 
 def replace_durably(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a reader sees either the old file or the whole new one."""
     temporary = path.with_name(path.name + ".tmp")
-    write_durably(temporary, data)
+    write_durably(temporary, memoryview(data))
     try:
         temporary.replace(path)
         sync_folder(path.parent)
@@ -34,12 +35,21 @@ def replace_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in `folder` durable.
+
+    Raises:
+        CheckpointError: the disk is full or fails.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: cannot be flushed to the disk ({error.strerror}); free space or repair the volume"
+        ) from error
 
 
 def _cannot_write(path: Path, needed: int, error: OSError) -> str:

@@ -1,7 +1,9 @@
 """Loading the tensors of a commit. Needs no process group and no running job; nothing is ever unpickled."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import safetensors
@@ -12,12 +14,12 @@ from torch import Tensor
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.manifest import CommitManifest, FileEntry
-from gmeta_worker.checkpoint.reader import Commit, read_pieces, require_intact
+from gmeta_worker.checkpoint.reader import Commit, read_pieces, require_intact, require_whole
 
 
 @dataclass(frozen=True)
 class LoadedCommit:
-    """The state in a commit; row groups are read one at a time, when they are asked for."""
+    """The state in a commit; rows are read one file at a time, when they are asked for."""
 
     commit: Commit
     dense: dict[str, Tensor]
@@ -28,15 +30,27 @@ class LoadedCommit:
         """The commit's manifest."""
         return self.commit.manifest
 
-    def row_groups(self) -> Iterator[tuple[int, int, dict[str, Tensor]]]:
-        """Yield (lo, hi, tensors) for every group of virtual blocks [lo, hi).
+    def row_groups(self, owned: range | None = None) -> Iterator[tuple[int, int, dict[str, Tensor]]]:
+        """Yield (lo, hi, tensors) for the virtual blocks [lo, hi) of every file that has some of the wanted ones.
+
+        Whoever wrote the files, and however many there were: only the files that hold wanted blocks are read, and of
+        a file that holds others too only the wanted blocks are loaded.
+
+        Args:
+            owned: the wanted blocks; all of them where none are given.
 
         Raises:
             CheckpointError: a file is missing or damaged.
         """
-        for file in self.manifest.files:
-            if file.blocks is not None:
-                yield *file.blocks, load_tensors(self.commit, file)
+        wanted = range(self.manifest.layout.blocks) if owned is None else owned
+        for file in sorted(self.manifest.files, key=lambda file: file.blocks or (0, 0)):
+            if file.blocks is None:
+                continue
+            lo, hi = max(file.blocks[0], wanted.start), min(file.blocks[1], wanted.stop)
+            if (lo, hi) == file.blocks:
+                yield lo, hi, load_tensors(self.commit, file)
+            elif lo < hi:
+                yield lo, hi, _load_blocks(self.commit, file, file.blocks, lo, hi)
 
 
 def load_commit(commit: Commit) -> LoadedCommit:
@@ -52,7 +66,22 @@ def load_commit(commit: Commit) -> LoadedCommit:
             dense = load_tensors(commit, file)
         elif file.kind == "vocabulary":
             keys = load_tensors(commit, file)
-    return LoadedCommit(commit, dense, {name: tensor.numpy() for name, tensor in keys.items()})
+    vocabularies = {name: tensor.numpy() for name, tensor in keys.items()}
+    _require_keys(commit, vocabularies)
+    return LoadedCommit(commit, dense, vocabularies)
+
+
+def _require_keys(commit: Commit, vocabularies: Mapping[str, NDArray[np.int64]]) -> None:
+    """Every exact vocabulary has the sorted keys of its table's rows; row 0 has none."""
+    for name, table in commit.manifest.layout.tables.items():
+        if table.vocabulary != "exact":
+            continue
+        keys = vocabularies.get(name, np.zeros(0, dtype=np.int64))
+        if len(keys) != table.rows - 1 or np.any(keys[1:] <= keys[:-1]):
+            raise CheckpointError(
+                f"{commit.folder}: table '{name}' has {table.rows} rows, so its vocabulary needs {table.rows - 1} "
+                f"sorted keys, and has {len(keys)}{'' if len(keys) != table.rows - 1 else ' in another order'}"
+            )
 
 
 def load_tensors(commit: Commit, file: FileEntry) -> dict[str, Tensor]:
@@ -67,4 +96,27 @@ def load_tensors(commit: Commit, file: FileEntry) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: is not a safetensors file ({error})") from error
+        raise _no_tensors(path, error) from error
+
+
+def _load_blocks(commit: Commit, file: FileEntry, held: tuple[int, int], lo: int, hi: int) -> dict[str, Tensor]:
+    """Load the virtual blocks [lo, hi) of a file of the blocks `held`; all of it is checked, little of it is kept."""
+    path = commit.folder / file.path
+    require_whole(path, file)
+    try:
+        with safetensors.safe_open(path, framework="pt") as tensors:
+            return {name: _blocks(path, name, tensors.get_slice(name), held, lo, hi) for name in tensors.keys()}  # noqa: SIM118  # it is no mapping
+    except safetensors.SafetensorError as error:
+        raise _no_tensors(path, error) from error
+
+
+def _blocks(path: Path, name: str, tensor: Any, held: tuple[int, int], lo: int, hi: int) -> Tensor:  # noqa: ANN401  # the library has no types
+    shape, blocks = tensor.get_shape(), held[1] - held[0]
+    if not shape or shape[0] % blocks:
+        raise CheckpointError(f"{path}: tensor '{name}' has shape {shape}, expected the rows of {blocks} blocks")
+    rows = shape[0] // blocks
+    return cast("Tensor", tensor[(lo - held[0]) * rows : (hi - held[0]) * rows])
+
+
+def _no_tensors(path: Path, error: safetensors.SafetensorError) -> CheckpointError:
+    return CheckpointError(f"{path}: is not a safetensors file ({error})")

@@ -39,7 +39,7 @@ class Layout(Record):
 
     dim: PositiveInt = Field(description="Width of an embedding row.")
     blocks: PositiveInt = Field(default=4096, description="Number of virtual blocks.")
-    tables: dict[str, Table]
+    tables: dict[str, Table] = Field(description="By name; their order says where the rows lie in the blocks.")
 
     def difference(self, wanted: Self) -> str | None:
         """Return the first difference from `wanted` in words, or None when the two layouts are the same."""
@@ -50,6 +50,8 @@ class Layout(Record):
         for name in sorted(self.tables.keys() | wanted.tables.keys()):
             if self.tables.get(name) != wanted.tables.get(name):
                 return f"table {name!r}: it has {_words(self, name)}, this job has {_words(wanted, name)}"
+        if list(self.tables) != list(wanted.tables):
+            return f"its tables are in the order {', '.join(self.tables)}, this job's in {', '.join(wanted.tables)}"
         return None
 
 

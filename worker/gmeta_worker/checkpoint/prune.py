@@ -10,34 +10,38 @@ from gmeta_worker.checkpoint.folders import CommitFolder, commit_folders, list_c
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME
 
 
-def prune(run_folder: Path, keep: int) -> list[Path]:
+def prune(run_folder: Path, keep: int, newest: tuple[int, int]) -> list[Path]:
     """Delete all commits but the newest `keep` and the best.
 
-    Half-written folders that are older than the newest commit go too: nobody will finish them. A commit loses its
-    manifest first, so that a crash in between leaves a half-written folder and never a damaged commit. Only call it
-    right after a commit: the members of a generation have then read the commit that they started from.
+    Half-written folders that are older than the newest commit go too: nobody will finish them. So do the attempt's
+    commits beyond the newest one: they were found damaged, training has gone on from before them, and they must neither
+    take the place of a whole commit nor come back. (Commits of a newer attempt are not this coordinator's to judge.) A
+    commit loses its manifest first, so that a crash in between leaves a half-written folder and never a damaged commit.
+    Only call it right after a commit: the members of a generation have then read the commit that they started from.
 
     Args:
         run_folder: the job's folder.
         keep: how many of the newest commits stay, at least 1.
+        newest: attempt and step of the commit that has just been made.
 
     Returns:
-        The deleted folders, oldest first.
+        The deleted folders.
 
     Raises:
         CheckpointError: a folder cannot be deleted.
     """
-    commits = list_commits(run_folder)
-    if not commits:
-        return []
-    kept = {commit.path.absolute() for commit in commits[:keep]}
+    attempt, step = newest
+    given_up = [each for each in reversed(list_commits(run_folder)) if each.attempt == attempt and each.step > step]
+    for folder in given_up:
+        _delete(folder)
+    kept = {folder.path.absolute() for folder in list_commits(run_folder)[:keep]}
     if (top := best(run_folder)) is not None:
         kept.add(top.folder)
-    older = [folder for folder in commit_folders(run_folder) if folder < commits[0]]
+    older = [folder for folder in commit_folders(run_folder) if (folder.attempt, folder.step) < newest]
     doomed = [folder for folder in older if folder.path.absolute() not in kept]
     for folder in doomed:
         _delete(folder)
-    return [folder.path for folder in doomed]
+    return [folder.path for folder in (*given_up, *doomed)]
 
 
 def _delete(folder: CommitFolder) -> None:

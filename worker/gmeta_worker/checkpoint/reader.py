@@ -56,11 +56,20 @@ def verify(commit: Commit) -> None:
         CheckpointError: names the first file that is missing, truncated or altered.
     """
     for file in commit.manifest.files:
-        digest, size = xxhash.xxh3_64(), 0
-        for piece in read_pieces(commit.folder / file.path):
-            digest.update(piece)
-            size += len(piece)
-        require_intact(commit.folder / file.path, file, size, digest.hexdigest())
+        require_whole(commit.folder / file.path, file)
+
+
+def require_whole(path: Path, file: FileEntry) -> None:
+    """Read the file at `path` against the size and checksum of its entry.
+
+    Raises:
+        CheckpointError: it is missing, truncated or altered.
+    """
+    digest, size = xxhash.xxh3_64(), 0
+    for piece in read_pieces(path):
+        digest.update(piece)
+        size += len(piece)
+    require_intact(path, file, size, digest.hexdigest())
 
 
 def read_pieces(path: Path) -> Iterator[bytes]:

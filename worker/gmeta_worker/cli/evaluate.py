@@ -7,14 +7,13 @@ import click
 from rich.console import Console
 
 from gmeta_api.spec import Spec
-from gmeta_worker.checkpoint import Commit, best, load_commit, open_commit, require_newest
-from gmeta_worker.checkpoint.manifest import MANIFEST_NAME
+from gmeta_worker.checkpoint import delivered, load_commit
 from gmeta_worker.coordination.messages import MetricRow
 from gmeta_worker.local.score_table import score_table
 from gmeta_worker.metaio import Dataset
 from gmeta_worker.training.commits import restore_weights
 from gmeta_worker.training.evaluator import Evaluator
-from gmeta_worker.training.run import build_parts
+from gmeta_worker.training.run import build_parts, dataset_keys
 
 
 class Shots(click.ParamType[tuple[int, ...]]):
@@ -49,27 +48,16 @@ def evaluate(
     RUN is a run folder (then its best commit by the watched metric, else its newest one) or a commit's own folder.
     """
     console = Console()
-    commit = choose_commit(run)
+    commit = delivered(run)
     console.print(f"commit {commit.folder}: step {commit.manifest.step}", highlight=False, soft_wrap=True)
     spec = with_inner(Spec.model_validate(commit.manifest.spec), inner_steps, inner_rate)
     data = Dataset.open(dataset)
     loaded = load_commit(commit)
-    parts = build_parts(spec, data, loaded)
+    parts = build_parts(spec, data, dataset_keys(data) | loaded.vocabularies)
     restore_weights(loaded, parts)
     with console.status(f"scoring {split} …"):
         scores = Evaluator(parts)(data.split(split), shots)
     console.print(score_table(split, [MetricRow(**asdict(score)) for score in scores]))
-
-
-def choose_commit(run: Path) -> Commit:
-    """The commit that `run` names: itself, or the best, else the newest one of a run folder.
-
-    Raises:
-        CheckpointError: there is no whole commit.
-    """
-    if (run / MANIFEST_NAME).exists():
-        return open_commit(run)
-    return best(run) or require_newest(run)[0]
 
 
 def with_inner(spec: Spec, steps: int | None, rate: float | None) -> Spec:

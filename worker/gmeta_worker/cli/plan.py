@@ -1,19 +1,17 @@
 """`gmeta plan`: what would run for a manifest, and what it costs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from gmeta_api.load import load_manifest
-from gmeta_api.memory import DatasetFacts, Estimate, estimate
 from gmeta_api.plan import Plan, Process, Site, make_plan
 from gmeta_api.spec import Spec
+from gmeta_worker.cli.cost import cost_table
 from gmeta_worker.local.site import LOOPBACK, volume_folders
-from gmeta_worker.metaio import Dataset, Schema, StepBatch, StepReader, SupportPolicy
+from gmeta_worker.metaio import Dataset
 from gmeta_worker.metaio.card import CARD_NAME
 
 COORDINATOR_PORT = 8470
@@ -32,7 +30,9 @@ def plan(manifest: Path, volumes: tuple[str, ...], settings: tuple[str, ...]) ->
     job = load_manifest(manifest, settings)
     folders = volume_folders(job, volumes)
     names = {name: str(folder) for name, folder in folders.items()}
-    planned = make_plan(job, Site(names, "job.json", LOOPBACK, COORDINATOR_PORT, METRICS_PORT))
+    apart = job.spec.workers.processes_per_worker
+    site = Site(names, "job.json", LOOPBACK, COORDINATOR_PORT, METRICS_PORT, worker_host=LOOPBACK, ports_apart=apart)
+    planned = make_plan(job, site)
     console = Console(highlight=False, soft_wrap=True)
     for line in plan_lines(planned):
         console.print(line, markup=False)
@@ -70,85 +70,5 @@ def missing_line(spec: Spec, dataset: Path, make: str) -> str:
     return f"no dataset at {dataset}, so memory and bytes a step are not known yet; {remedy}"
 
 
-def cost_table(spec: Spec, dataset: Dataset) -> Table:
-    """Rows, memory, bytes a step and steps an epoch of a job on its dataset."""
-    reader = step_reader(spec, dataset)
-    with reader.epoch(0) as steps:
-        facts = dataset_facts(spec, dataset, next(steps))
-    table = Table("quantity", "value", title=f"Cost on {dataset.path}")
-    for name, value in _size_rows(dataset, reader.steps()):
-        table.add_row(name, value)
-    for name, value in _cost_rows(estimate(spec, facts), facts):
-        table.add_row(name, value)
-    return table
-
-
-def step_reader(spec: Spec, dataset: Dataset) -> StepReader:
-    """The reader that training would use."""
-    cut = spec.data.support
-    return StepReader(
-        dataset.split("train"),
-        tasks_per_step=spec.training.tasks_per_step,
-        support=SupportPolicy(cut.policy, size=cut.size, min=cut.min, max=cut.max),
-        max_task_rows=spec.data.max_task_rows,
-        seed=spec.training.seed,
-        prefetch=1,
-    )
-
-
-def dataset_facts(spec: Spec, dataset: Dataset, step: StepBatch) -> DatasetFacts:
-    """What the formulas need; the unique rows are counted in the first rank's part of a step."""
-    ranks = spec.workers.replicas * spec.workers.processes_per_worker
-    schema = dataset.schema
-    return DatasetFacts(
-        vocabulary_sizes={name: card.size for name, card in dataset.card.vocabularies.items()},
-        features=len(schema.categorical) + len(schema.multi),
-        numeric=len(schema.numeric),
-        unique_rows=unique_keys(schema, step.slice(0, -(-step.tasks // ranks))),
-    )
-
-
-def unique_keys(schema: Schema, batch: StepBatch) -> int:
-    """Distinct keys of a batch, counted by vocabulary."""
-    keys: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]] = {}
-    for column, feature in enumerate(schema.categorical):
-        keys.setdefault(feature.vocabulary, []).append(batch.keys[:, column])
-    for feature, ragged in zip(schema.multi, batch.multi, strict=True):
-        keys.setdefault(feature.vocabulary, []).append(ragged.values)
-    return sum(len(np.unique(np.concatenate(parts))) for parts in keys.values())
-
-
-def _size_rows(dataset: Dataset, steps: int) -> Iterator[tuple[str, str]]:
-    for name, split in dataset.card.splits.items():
-        yield f"{name} split", f"{split.rows:,} rows, {split.tasks:,} tasks, {size(split.bytes)}"
-    yield "steps an epoch", f"{steps:,}"
-
-
-def _cost_rows(cost: Estimate, facts: DatasetFacts) -> Iterator[tuple[str, str]]:
-    yield "embedding rows", f"{sum(cost.table_rows.values()):,} ({_listed(cost.table_rows)})"
-    yield "embedding memory, all ranks", size(cost.embedding_bytes)
-    if cost.dense_parameters is not None and cost.dense_bytes is not None:
-        yield "dense parameters", f"{cost.dense_parameters:,}"
-        yield "dense memory, each rank", size(cost.dense_bytes)
-    yield "unique rows of a rank's step", f"{facts.unique_rows:,} (in the first step)"
-    yield "lookup and update, a rank's step", size(cost.lookup_bytes)
-    yield "of it AlltoAll", size(cost.all_to_all_bytes)
-    if cost.all_reduce_bytes is not None:
-        yield "AllReduce, a rank's step", size(cost.all_reduce_bytes)
-
-
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _listed(rows: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in rows.items())
-
-
-def size(count: float) -> str:
-    """Bytes for people: `1.5 MiB`."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -1,4 +1,4 @@
-"""The job's events: every accepted message, one JSON line each, in `events.jsonl` of the run folder."""
+"""The job's events: rounds and accepted messages, one JSON line each, in `events.jsonl` of the run folder."""
 
 import fcntl
 import os
@@ -12,18 +12,18 @@ from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, Val
 
 from gmeta_api.errors import CheckpointError, CoordinationError
 from gmeta_worker.checkpoint.record import Record
-from gmeta_worker.coordination.messages import Message, Progress
+from gmeta_worker.coordination.messages import Progress, Recorded
 
 EVENTS_NAME = "events.jsonl"
 
 
 class Event(Record):
-    """An accepted message and when it came."""
+    """Something that happened to the job, and when."""
 
     at: NonNegativeFloat = Field(description="Seconds since the job's first coordinator started.")
     time: AwareDatetime = Field(description="The same on the wall clock.")
     generation: NonNegativeInt = Field(description="The generation once the message had been accepted.")
-    message: Annotated[Message, Field(discriminator="kind")]
+    message: Annotated[Recorded, Field(discriminator="kind")]
 
 
 class EventLog:

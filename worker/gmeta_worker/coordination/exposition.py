@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gmeta_worker.coordination.messages import Outcome
+from gmeta_worker.coordination.messages import Cause, Outcome
 from gmeta_worker.coordination.status import ProgressStatus, Status
 
 STATES: tuple[str, ...] = ("pending", "running", *get_args(Outcome))
@@ -16,7 +16,8 @@ STATES: tuple[str, ...] = ("pending", "running", *get_args(Outcome))
 JOB_GAUGES: tuple[tuple[str, str, Callable[[Status], float]], ...] = (
     ("attempt", "The job's attempt.", lambda status: status.attempt),
     ("generation", "Generation of the membership.", lambda status: status.generation),
-    ("workers", "Worker processes of the current generation.", lambda status: len(status.workers)),
+    ("workers", "Workers in the current generation that are alive.", lambda status: len(status.workers)),
+    ("world_size", "Ranks of the current generation.", lambda status: status.world_size),
     ("commits", "Commits made in this attempt.", lambda status: status.commits),
     (
         "commit_step",
@@ -57,6 +58,7 @@ class StatusCollector(Collector):
         for name, text, value in PROGRESS_GAUGES:
             yield self._gauge(name, text, value(progress) if progress else math.nan)
         yield self._state()
+        yield self._restarts()
 
     def _gauge(self, name: str, text: str, value: float) -> GaugeMetricFamily:
         family = GaugeMetricFamily(f"gmeta_job_{name}", text, labels=list(self._labels))
@@ -69,6 +71,14 @@ class StatusCollector(Collector):
         family = GaugeMetricFamily("gmeta_job_state", "1 for the state that the job is in, else 0.", labels=labels)
         for name in STATES:
             family.add_metric([*self._labels.values(), name], float(self._status.state == name))
+        return family
+
+    def _restarts(self) -> GaugeMetricFamily:
+        labels = [*self._labels, "cause"]
+        text = "Generations of this attempt that have ended, by cause."
+        family = GaugeMetricFamily("gmeta_job_restarts", text, labels=labels)
+        for cause in get_args(Cause):
+            family.add_metric([*self._labels.values(), cause], self._status.restarts.get(cause, 0))
         return family
 
 

@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -16,9 +18,12 @@ from gmeta_worker.checkpoint.commit import claim_attempt, publish
 from gmeta_worker.checkpoint.fit import require_same_job
 from gmeta_worker.checkpoint.manifest import CommitManifest
 from gmeta_worker.checkpoint.prune import prune
+from gmeta_worker.coordination.commits import Commits
 from gmeta_worker.coordination.events import EVENTS_NAME, Event, EventLog, job_clock_start, wall_time
-from gmeta_worker.coordination.messages import Message, Register, Reply, ShardWritten
+from gmeta_worker.coordination.membership import Rules
+from gmeta_worker.coordination.messages import Join, Message, Reply, ShardWritten
 from gmeta_worker.coordination.recovery import recover
+from gmeta_worker.coordination.rules import rules_of
 from gmeta_worker.coordination.state import Append, Publish, State, transition, with_commit
 from gmeta_worker.coordination.status import Status, status_of
 
@@ -34,6 +39,7 @@ class Job:
         events: its open event file.
         monotonic: seconds on a clock that never goes back.
         wall: the time of day.
+        rules: what the manifest says about membership now: `workers.replicas` may change while the job runs.
 
     Raises:
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
@@ -46,6 +52,7 @@ class Job:
         events: EventLog,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = wall_time,
+        rules: Callable[[], Rules] | None = None,
     ) -> None:
         claim_attempt(run_folder, document.attempt)
         self.document = document
@@ -53,6 +60,7 @@ class Job:
         self._log = events
         self._monotonic = monotonic
         self._wall = wall
+        self._rules = rules or partial(rules_of, document.spec)
         self._clock_offset = job_clock_start(events.events, wall()) - monotonic()
         self._state = recover(_initial(document), events.events, *self._newest_commit())
 
@@ -76,10 +84,12 @@ class Job:
         Raises:
             CheckpointError: a commit cannot be made; the state is as before.
         """
-        state = self._state
-        if isinstance(message, Register):
-            state = with_commit(state, *self._newest_commit())
-        outcome = transition(state, message, self._now())
+        if isinstance(message, Join):
+            self._state = replace(self._state, rules=self._rules())
+        outcome = transition(self._state, message, self._now())
+        if outcome.state.generation > self._state.generation:
+            # A round is formed: it begins from what the disk has, which is read and verified only now.
+            outcome = transition(with_commit(self._state, *self._newest_commit()), message, self._now())
         for effect in outcome.effects:
             if isinstance(effect, Publish):
                 publish(self._folder, effect.manifest)
@@ -107,24 +117,26 @@ class Job:
         return commit.manifest, skipped
 
     def _prune(self) -> None:
+        newest = self._state.commits.newest
+        assert newest is not None, "one has just been made"
         try:
-            prune(self._folder, self.document.spec.checkpoint.keep)
+            prune(self._folder, self.document.spec.checkpoint.keep, newest.position)
         except CheckpointError as error:
             log.warning("%s", error)
 
 
 @contextmanager
-def open_job(document: JobDocument, run_folder: Path) -> Iterator[Job]:
-    """Hold the run folder and the job in it.
+def open_job(document: JobDocument, run_folder: Path, rules: Callable[[], Rules] | None = None) -> Iterator[Job]:
+    """Hold the run folder and the job in it; `rules` as for Job.
 
     Raises:
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
         CoordinationError: another coordinator holds the run folder, or its events are damaged.
     """
     with EventLog(run_folder / EVENTS_NAME) as events:
-        yield Job(document, run_folder, events)
+        yield Job(document, run_folder, events, rules=rules)
 
 
 def _initial(document: JobDocument) -> State:
     spec: dict[str, JsonValue] = document.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return State(job=document.job, spec=spec, attempt=document.attempt)
+    return State(document.attempt, Commits(document.job, spec), rules_of(document.spec))

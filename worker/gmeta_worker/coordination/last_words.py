@@ -14,7 +14,7 @@ MAX_MESSAGE = 1024
 
 def to_last_words(status: Status) -> str:
     """The document without members and warnings, its message cut; without the evaluation's rows if they do not fit."""
-    document = status.model_dump(mode="json", exclude={"workers", "warnings"})
+    document = status.model_dump(mode="json", exclude={"workers", "waiting", "warnings"})
     if document["finished"]:
         document["finished"]["message"] = document["finished"]["message"][:MAX_MESSAGE]
     text = json.dumps(document)

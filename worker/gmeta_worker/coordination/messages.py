@@ -4,7 +4,7 @@ Totals (`step`, `samples`, `tasks`) count since the job began, as the ledger doe
 `wait_seconds` are running totals of the sending process. So a lost or repeated message costs nothing.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
@@ -16,17 +16,57 @@ API_VERSION = "v1"
 
 Outcome = Literal["succeeded", "stopped", "failed", "interrupted"]
 Reason = Literal["invalid", "fenced", "finished", "order", "checkpoint"]
+Cause = Literal["failed", "silent", "replaced", "left", "joined", "unreachable", "interrupted"]
+"""Why a round ends: a rank failed; a rank or a worker fell silent; a worker was started again; one left; one came on
+top; ranks lost each other; ranks were asked to stop."""
 
 
-class Register(Record):
-    """A worker process asks to take part."""
+ProcessName = Annotated[str, Field(min_length=8, max_length=64)]
+"""Random name of an agent process; a process that is started again has another one."""
 
-    kind: Literal["register"] = "register"
+
+class RankEnd(Record):
+    """How a rank process has ended by itself."""
+
+    rank: NonNegativeInt
+    exit_code: int = Field(ge=0, le=255, description="As a shell has it: 128 + N where signal N ended it.")
+
+
+class Join(Record):
+    """A worker's agent asks to take part in the next round; sent again until there is a round for it."""
+
+    kind: Literal["join"] = "join"
     attempt: NonNegativeInt
     worker: NonNegativeInt = Field(description="Index of the worker.")
-    host: str
-    pid: PositiveInt
-    process: str = Field(min_length=8, max_length=64, description="Random name of the process, the same in a retry.")
+    process: ProcessName
+    host: str = Field(min_length=1, max_length=255, description="Where others of the job reach this worker.")
+    port: int = Field(ge=1, le=65535, description="Where it would serve the store of a round that it is first in.")
+    ranks: PositiveInt = Field(le=64, description="Ranks that it runs.")
+    after: NonNegativeInt = Field(
+        default=0, description="Generation of the last round that it was given; with it a lost reply can be told."
+    )
+    ended: tuple[RankEnd, ...] = Field(
+        default=(), max_length=64, description="Its ranks of that round that ended by themselves."
+    )
+
+
+class Beat(Record):
+    """An agent, or one of its ranks, is alive."""
+
+    kind: Literal["beat"] = "beat"
+    attempt: NonNegativeInt
+    generation: NonNegativeInt
+    process: ProcessName
+    rank: NonNegativeInt | None = Field(default=None, description="The rank that sends it; null from the agent.")
+
+
+class Leave(Record):
+    """An agent says goodbye: its ranks have ended, and it does not come back."""
+
+    kind: Literal["leave"] = "leave"
+    attempt: NonNegativeInt
+    process: ProcessName
+    message: str = Field(default="", max_length=1024, description="Why.")
 
 
 class FromMember(Record):
@@ -105,7 +145,7 @@ class Finish(Record):
     exit_code: NonNegativeInt = Field(le=255)
 
 
-Message = Register | Progress | Evaluation | ShardWritten | Finish
+Message = Join | Beat | Leave | Progress | Evaluation | ShardWritten | Finish
 
 
 class CommitRef(Record):
@@ -117,14 +157,70 @@ class CommitRef(Record):
     path: str = Field(description="Folder of the commit, relative to the run folder.")
 
 
-class Welcome(Record):
-    """The reply to Register: the process's place in the current generation, and where to go on from."""
+class Member(Record):
+    """A worker in a round."""
 
-    rank: NonNegativeInt
-    world_size: PositiveInt
+    worker: NonNegativeInt
+    process: ProcessName
+    host: str
+    port: int
+    first_rank: NonNegativeInt
+    ranks: PositiveInt
+
+
+class Formed(Record):
+    """Among the job's events: a round was formed."""
+
+    kind: Literal["formed"] = "formed"
+    attempt: NonNegativeInt
     generation: NonNegativeInt
+    members: tuple[Member, ...] = Field(min_length=1)
+    commit: CommitRef | None
+    cause: Cause | None = Field(default=None, description="Why the round before it ended; null for the first.")
+    reason: str = Field(default="", description="The same in words.")
+
+
+Recorded = Formed | Progress | Evaluation | ShardWritten | Finish
+"""What is kept among the job's events."""
+
+
+class Round(Record):
+    """A reply to Join: who takes part, and what all ranks begin from."""
+
+    kind: Literal["round"] = "round"
+    generation: NonNegativeInt
+    members: tuple[Member, ...] = Field(min_length=1)
+    place: NonNegativeInt = Field(description="Which of the members the receiver is.")
+    world_size: PositiveInt
     commit: CommitRef | None = Field(description="Newest whole commit; null before the first.")
     warnings: tuple[str, ...] = Field(default=(), description="Damaged commits that were skipped.")
+    weights: tuple[float, ...] = Field(description="Share of the work by rank; only their ratios count.")
+
+
+class Wait(Record):
+    """A reply to Join: not yet; ask again."""
+
+    kind: Literal["wait"] = "wait"
+    seconds: NonNegativeFloat
+    message: str = Field(description="What is being waited for.")
+
+
+class Ended(Record):
+    """A reply to Join: the attempt has ended, there will be no further round."""
+
+    kind: Literal["ended"] = "ended"
+    outcome: Outcome
+    message: str
+    exit_code: NonNegativeInt
+
+
+class Orders(Record):
+    """The reply to Beat."""
+
+    rejoin: bool = Field(description="The round is over: stop the ranks and join again.")
+    grace: NonNegativeFloat = Field(default=0.0, description="Seconds that the ranks have to end by themselves.")
+    message: str = Field(default="", description="Why.")
+    ended: Ended | None = Field(default=None, description="How the attempt has ended, if it has.")
 
 
 class Accepted(Record):
@@ -144,4 +240,4 @@ class Refusal(Record):
     message: str
 
 
-Reply = Welcome | Accepted | Committed | Refusal
+Reply = Round | Wait | Ended | Orders | Accepted | Committed | Refusal

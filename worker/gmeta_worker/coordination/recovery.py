@@ -4,21 +4,32 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gmeta_worker.checkpoint.manifest import CommitManifest
+from gmeta_worker.coordination.commits import replay_commit
 from gmeta_worker.coordination.events import Event
-from gmeta_worker.coordination.messages import Register
+from gmeta_worker.coordination.membership import committed, heard_at, replay
+from gmeta_worker.coordination.messages import Formed, ShardWritten
 from gmeta_worker.coordination.state import State, transition, with_commit
 
 
 def recover(initial: State, events: Iterable[Event], commit: CommitManifest | None, warnings: tuple[str, ...]) -> State:
-    """Replay the events of the state's attempt, then take the newest whole commit as the disk has it."""
-    state = initial
+    """Replay the events of the state's attempt, then take the newest whole commit as the disk has it.
+
+    The members of the last round are taken to be alive: they beat, and hear that nothing has changed.
+    """
+    state, last = initial, 0.0
     for event in events:
         if event.message.attempt == initial.attempt:
-            state = _replay(state, event)
-    return with_commit(state, commit, warnings)
+            state, last = _replay(state, event), event.at
+    return with_commit(replace(state, membership=heard_at(state.membership, last)), commit, warnings)
 
 
 def _replay(state: State, event: Event) -> State:
-    if isinstance(event.message, Register):
-        state = replace(state, generation=event.generation - 1)
-    return transition(state, event.message, event.at).state
+    match event.message:
+        case Formed():
+            return replace(state, membership=replay(state.membership, event.message, event.at), window=())
+        case ShardWritten():
+            commits, membership = replay_commit(state.commits), committed(state.membership)
+            return replace(state, commits=commits, membership=membership)
+        case _:
+            alive = replace(state, membership=heard_at(state.membership, event.at))
+            return transition(alive, event.message, event.at).state

@@ -15,18 +15,22 @@ from gmeta_worker.coordination.exposition import exposition
 from gmeta_worker.coordination.job import Job
 from gmeta_worker.coordination.messages import (
     API_VERSION,
+    Beat,
     Evaluation,
     Finish,
+    Join,
+    Leave,
     Message,
     Progress,
     Refusal,
-    Register,
     ShardWritten,
 )
 
 BODY_BYTES = 4 * 2**20
 ROUTES: dict[str, type[Message]] = {
-    "register": Register,
+    "join": Join,
+    "beat": Beat,
+    "leave": Leave,
     "progress": Progress,
     "evaluation": Evaluation,
     "shard-written": ShardWritten,
@@ -43,12 +47,12 @@ class Server:
 
     Args:
         job: the job, which only this server changes from now on.
-        finished: called once the job has ended.
+        handled: called after every message.
     """
 
-    def __init__(self, job: Job, finished: Callable[[], None]) -> None:
+    def __init__(self, job: Job, handled: Callable[[], None]) -> None:
         self._job = job
-        self._finished = finished
+        self._handled = handled
         self._turn = asyncio.Lock()
 
     def application(self) -> web.Application:
@@ -67,8 +71,7 @@ class Server:
             message = kind.model_validate_json(await request.read())
             async with self._turn:
                 reply = await asyncio.to_thread(self._job.handle, message)
-            if self._job.state.finished:
-                self._finished()
+            self._handled()
             status = HTTPStatus.CONFLICT if isinstance(reply, Refusal) else HTTPStatus.OK
             return _json(reply, status)
 

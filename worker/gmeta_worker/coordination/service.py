@@ -14,9 +14,13 @@ from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.coordination.job import Job, open_job
 from gmeta_worker.coordination.last_words import to_last_words
+from gmeta_worker.coordination.rules import WatchedRules
 from gmeta_worker.coordination.server import Server
 
 DRAIN_SECONDS = 20.0
+"""Longest wait for the workers' last commit after a signal."""
+GOODBYE_SECONDS = 3.0
+"""Longest wait for the workers to hear that the attempt has ended, and to leave."""
 
 ReportWriter = Callable[[Path, JobDocument, Sequence[Event]], object]
 
@@ -30,10 +34,11 @@ def run_coordinator(
     run_folder: Path,
     write_report: ReportWriter,
     last_words: Path | None = None,
+    job_file: Path | None = None,
 ) -> ExitCode:
     """Serve until the attempt has ended, then write the report.
 
-    The first SIGTERM or SIGINT lets a worker that is still running commit and say goodbye, for at most 20 seconds; the
+    The first SIGTERM or SIGINT lets workers that are still running commit and leave, for at most 20 seconds; the
     second one ends the process at once. A killed coordinator that is started again goes on from the run folder.
 
     Args:
@@ -43,6 +48,7 @@ def run_coordinator(
         run_folder: the job's folder on the checkpoint volume.
         write_report: writes the report from (run folder, document, events); called once, while status is still served.
         last_words: file for how the attempt ended, which its pod's status then shows.
+        job_file: file of the job document, whose numbers of workers are read again while workers join.
 
     Returns:
         The exit code that the end of the attempt was told with; INTERRUPTED if a signal came first.
@@ -51,7 +57,7 @@ def run_coordinator(
         CoordinationError: the address is taken, another coordinator holds the run folder, or its events are damaged.
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
     """
-    with open_job(document, run_folder) as job:
+    with open_job(document, run_folder, WatchedRules(document, job_file)) as job:
         asyncio.run(_serve(job, host, port, lambda: write_report(run_folder, document, job.events)))
         finished = job.state.finished
         if finished and last_words:
@@ -65,18 +71,56 @@ def _exit_code(code: int) -> ExitCode:
 
 
 async def _serve(job: Job, host: str, port: int, write_report: Callable[[], object]) -> None:
-    ended = asyncio.Event()
-    _stop_on_signals(job, ended)
-    runner = web.AppRunner(Server(job, ended.set).application(), access_log=None)
+    ending = _Ending(job)
+    runner = web.AppRunner(Server(job, ending.look).application(), access_log=None)
     await runner.setup()
     try:
         await _listen(runner, host, port)
-        if job.state.finished:
-            ended.set()
-        await ended.wait()
+        ending.look()
+        await ending.reached.wait()
         await asyncio.to_thread(_report, write_report)
     finally:
         await runner.cleanup()
+
+
+class _Ending:
+    """Waits for the end of the attempt or a signal, and then for a while until the workers have gone.
+
+    The first signal lets them commit; the second one ends the process at once.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.reached = asyncio.Event()
+        self._job = job
+        self._loop = asyncio.get_running_loop()
+        self._waiting = False
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._signal)
+
+    def look(self) -> None:
+        """Look whether it is time; called after every message."""
+        state = self._job.state
+        if not (state.finished or self._asked):
+            return
+        if not state.membership.anybody:
+            self.reached.set()
+        elif state.finished:
+            self._within(GOODBYE_SECONDS)
+
+    def _signal(self) -> None:
+        if self._asked:
+            self.reached.set()
+            return
+        self._asked = True
+        log.info("asked to stop: waiting at most %.0f s for the workers' last commit", DRAIN_SECONDS)
+        self._loop.call_later(DRAIN_SECONDS, self.reached.set)
+        self.look()
+
+    def _within(self, seconds: float) -> None:
+        if not self._waiting:
+            self._waiting = True
+            self._loop.call_later(seconds, self.reached.set)
 
 
 def _report(write_report: Callable[[], object]) -> None:
@@ -95,20 +139,3 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
             f"{host}:{port}: the coordinator cannot listen there ({error.strerror}); "
             "stop what uses the port, or give the coordinator another one"
         ) from error
-
-
-def _stop_on_signals(job: Job, ended: asyncio.Event) -> None:
-    """The first signal ends the process once no worker needs it any more, the second one at once."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if job.state.member is None or draining.is_set():
-            ended.set()
-            return
-        draining.set()
-        log.info("asked to stop: waiting at most %.0f s for the worker's last commit", DRAIN_SECONDS)
-        loop.call_later(DRAIN_SECONDS, ended.set)
-
-    draining = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)

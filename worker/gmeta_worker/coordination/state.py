@@ -4,30 +4,39 @@ A transition returns the next state, the reply and the effects. The server perfo
 the next state only if all of them succeed, so a full disk leaves the state as it was.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from pydantic import JsonValue
-
-from gmeta_api.document import JobIdentity
-from gmeta_worker.checkpoint.manifest import CommitManifest, incomplete
+from gmeta_worker.checkpoint.manifest import CommitManifest
+from gmeta_worker.coordination import joining, rounds
+from gmeta_worker.coordination.commits import Commits, hand_in
+from gmeta_worker.coordination.membership import End, Membership, Rules, committed, heard_rank
 from gmeta_worker.coordination.messages import (
     Accepted,
+    Beat,
     CommitRef,
-    Committed,
+    Ended,
     Evaluation,
     Finish,
+    Formed,
     FromMember,
+    Join,
+    Leave,
     Message,
+    Orders,
     Progress,
+    Recorded,
     Refusal,
-    Register,
     Reply,
+    Round,
     ShardWritten,
-    Welcome,
+    Wait,
 )
 from gmeta_worker.coordination.rates import Sighting, seen
 
-WORLD_SIZE = 1
+POLL_SECONDS = 0.5
+"""Pause between two requests of an agent that waits."""
+END_SECONDS = 10.0
+"""Time for ranks to end by themselves once the attempt has ended."""
 CURVE_POINTS = 200
 """Progress is recorded when the job has become older by one part in so many: events stay few however long it runs."""
 
@@ -37,32 +46,24 @@ class State:
     """A job's attempt as the coordinator knows it.
 
     Attributes:
-        job: whose commits these are.
-        spec: the job's spec, for the commit manifests.
         attempt: the current attempt; every message of another one is refused.
-        generation: raised with every new process that joins; messages of older ones are refused.
-        member: the process of the current generation.
-        heard: when the member last sent something, in seconds on the job's clock.
-        commit: the newest whole commit.
-        commits: commits made in this attempt.
-        warnings: damaged commits that were skipped for `commit`.
+        commits: the newest commit and what is handed in of the next.
+        rules: what the manifest says about membership.
+        membership: who takes part.
+        warnings: damaged commits that were skipped for the newest.
         progress: newest progress.
         progressed: when it came.
         recorded: when the newest progress that is among the events came.
         window: sightings that the rates are computed from.
         evaluation: newest evaluation.
         evaluations: evaluations received in this attempt.
-        finished: how the attempt ended; nothing is accepted after it.
+        finished: how the attempt ended; after it members are only told so.
     """
 
-    job: JobIdentity
-    spec: dict[str, JsonValue]
     attempt: int
-    generation: int = 0
-    member: Register | None = None
-    heard: float = 0.0
-    commit: CommitManifest | None = None
-    commits: int = 0
+    commits: Commits
+    rules: Rules = field(default_factory=Rules)
+    membership: Membership = field(default_factory=Membership)
     warnings: tuple[str, ...] = ()
     progress: Progress | None = None
     progressed: float = 0.0
@@ -72,12 +73,17 @@ class State:
     evaluations: int = 0
     finished: Finish | None = None
 
+    @property
+    def generation(self) -> int:
+        """Raised with every round; messages of older ones are refused."""
+        return self.membership.generation
+
 
 @dataclass(frozen=True)
 class Append:
-    """Effect: append a message to the job's events, with its time on the job's clock and its generation."""
+    """Effect: append to the job's events, with the time on the job's clock and the generation."""
 
-    message: Message
+    message: Recorded
     at: float
     generation: int
 
@@ -102,27 +108,40 @@ def transition(state: State, message: Message, now: float) -> Transition:
     """Return what `message` does to `state` at `now` (seconds on the job's clock)."""
     if refusal := _fence(state, message) or _after_the_end(state, message):
         return Transition(state, refusal)
+    state = _observed(state, message, now)
     if isinstance(message, Progress):
         return _progress(state, message, now)
     return _with_last_progress(state, _decide(state, message, now))
 
 
-def _decide(state: State, message: Register | Evaluation | ShardWritten | Finish, now: float) -> Transition:
+def _decide(state: State, message: Message, now: float) -> Transition:
     match message:
-        case Register():
-            return _register(state, message, now)
+        case Join():
+            return _join(state, message, now)
+        case Beat():
+            return _beat(state, message, now)
+        case Leave():
+            left = joining.leave(state.membership, message, now)
+            return Transition(replace(state, membership=left), Accepted())
         case Evaluation():
             return _evaluation(state, message, now)
         case ShardWritten():
             return _shard_written(state, message, now)
         case Finish():
             return _finish(state, message, now)
+        case Progress():
+            return _progress(state, message, now)
 
 
-def with_commit(state: State, commit: CommitManifest | None, warnings: tuple[str, ...]) -> State:
+def with_commit(state: State, newest: CommitManifest | None, warnings: tuple[str, ...]) -> State:
     """Return the state with the newest whole commit as the disk has it: what is not on the disk did not happen."""
-    generation = max(state.generation, commit.generation if commit else 0)
-    return replace(state, commit=commit, warnings=warnings, generation=generation)
+    generation = max(state.generation, newest.generation if newest else 0)
+    return replace(
+        state,
+        commits=replace(state.commits, newest=newest),
+        warnings=warnings,
+        membership=replace(state.membership, generation=generation),
+    )
 
 
 def commit_ref(manifest: CommitManifest) -> CommitRef:
@@ -133,11 +152,11 @@ def commit_ref(manifest: CommitManifest) -> CommitRef:
 def _fence(state: State, message: Message) -> Refusal | None:
     if message.attempt != state.attempt:
         return _fenced(f"attempt {message.attempt} is not current, attempt {state.attempt} is")
-    if isinstance(message, Register):
+    if isinstance(message, Join | Beat | Leave):
         return None
     if message.generation is not None and message.generation != state.generation:
         return _fenced(f"generation {message.generation} is not current, generation {state.generation} is")
-    if isinstance(message, FromMember) and (state.member is None or message.rank >= WORLD_SIZE):
+    if isinstance(message, FromMember) and message.rank >= state.membership.world_size:
         return _fenced(f"rank {message.rank} is no member of generation {state.generation}")
     return None
 
@@ -147,7 +166,7 @@ def _fenced(what: str) -> Refusal:
 
 
 def _after_the_end(state: State, message: Message) -> Refusal | None:
-    if state.finished is None or message == state.finished:
+    if state.finished is None or message == state.finished or isinstance(message, Join | Beat | Leave):
         return None
     return Refusal(
         reason="finished",
@@ -155,41 +174,87 @@ def _after_the_end(state: State, message: Message) -> Refusal | None:
     )
 
 
-def _register(state: State, message: Register, now: float) -> Transition:
-    if message.worker >= WORLD_SIZE:
-        return Transition(
-            state,
-            Refusal(
-                reason="invalid",
-                message=f"worker {message.worker} cannot join: this version runs one worker process; "
-                "set spec.workers.replicas and spec.workers.processesPerWorker to 1",
-            ),
-        )
-    if state.member and state.member.process == message.process:
-        return Transition(replace(state, heard=now), _welcome(state))
-    joined = replace(
-        state,
-        generation=state.generation + 1,
-        member=message,
-        heard=now,
-        window=(),
+def _observed(state: State, message: Message, now: float) -> State:
+    membership = rounds.observe(state.membership, state.rules, now)
+    if isinstance(message, FromMember):
+        membership = heard_rank(membership, message.rank, now)
+    return replace(state, membership=membership)
+
+
+def _join(state: State, message: Join, now: float) -> Transition:
+    if state.finished:
+        return Transition(state, _ended(state.finished))
+    joined = joining.join(state.membership, message, state.rules, now)
+    if isinstance(joined, Refusal):
+        return Transition(state, joined)
+    state = replace(state, membership=joined)
+    if end := rounds.too_many_failures(joined, state.rules):
+        return _give_up(state, end, now)
+    newest = state.commits.newest
+    formed = rounds.form(joined, state.rules, commit_ref(newest) if newest else None, now)
+    if formed is None:
+        return Transition(state, _place_or_wait(state, message, now))
+    after = replace(state, membership=formed, window=())
+    event = Append(_formed(after, joined.end), now, formed.generation)
+    return Transition(after, _place_or_wait(after, message, now), (event,))
+
+
+def _formed(state: State, end: End | None) -> Formed:
+    membership = state.membership
+    return Formed(
+        attempt=state.attempt,
+        generation=membership.generation,
+        members=membership.members,
+        commit=membership.commit,
+        cause=end.cause if end else None,
+        reason=membership.reason,
     )
-    return Transition(joined, _welcome(joined), (Append(message, now, joined.generation),))
 
 
-def _welcome(state: State) -> Welcome:
-    return Welcome(
-        rank=0,
-        world_size=WORLD_SIZE,
-        generation=state.generation,
-        commit=commit_ref(state.commit) if state.commit else None,
+def _place_or_wait(state: State, message: Join, now: float) -> Round | Wait:
+    membership = state.membership
+    place = joining.place_given(membership, message)
+    if place is None:
+        return Wait(seconds=POLL_SECONDS, message=rounds.missing(membership, state.rules, now))
+    return Round(
+        generation=membership.generation,
+        members=membership.members,
+        place=place,
+        world_size=membership.world_size,
+        commit=membership.commit,
         warnings=state.warnings,
+        weights=(1.0,) * membership.world_size,
     )
+
+
+def _give_up(state: State, end: End, now: float) -> Transition:
+    """One failure too many without a commit in between: the attempt has failed."""
+    finish = Finish(
+        attempt=state.attempt,
+        outcome="failed",
+        message=f"{end.reason}, and {state.rules.backoff_limit} restarts before it came to no commit either "
+        "(spec.faultTolerance.backoffLimit); see that worker's log",
+        exit_code=end.exit_code,
+    )
+    return Transition(replace(state, finished=finish), _ended(finish), (Append(finish, now, state.generation),))
+
+
+def _ended(finish: Finish) -> Ended:
+    return Ended(outcome=finish.outcome, message=finish.message, exit_code=finish.exit_code)
+
+
+def _beat(state: State, message: Beat, now: float) -> Transition:
+    if state.finished:
+        ended = _ended(state.finished)
+        reason = f"the attempt has ended: {ended.outcome}"
+        return Transition(state, Orders(rejoin=True, grace=END_SECONDS, message=reason, ended=ended))
+    membership, reply = joining.beat(state.membership, message, now)
+    return Transition(replace(state, membership=membership), reply)
 
 
 def _progress(state: State, message: Progress, now: float) -> Transition:
     sighting = Sighting(now, message.samples, message.tasks, message.wait_seconds)
-    after = replace(state, progress=message, progressed=now, heard=now, window=seen(state.window, sighting))
+    after = replace(state, progress=message, progressed=now, window=seen(state.window, sighting))
     if now - state.recorded < now / CURVE_POINTS:
         return Transition(after, Accepted())
     return Transition(replace(after, recorded=now), Accepted(), (Append(message, now, state.generation),))
@@ -205,8 +270,8 @@ def _with_last_progress(state: State, result: Transition) -> Transition:
 
 def _evaluation(state: State, message: Evaluation, now: float) -> Transition:
     if state.evaluation and _place(message) == _place(state.evaluation):
-        return Transition(replace(state, heard=now), Accepted())
-    after = replace(state, evaluation=message, evaluations=state.evaluations + 1, heard=now)
+        return Transition(state, Accepted())
+    after = replace(state, evaluation=message, evaluations=state.evaluations + 1)
     return Transition(after, Accepted(), (Append(message, now, state.generation),))
 
 
@@ -215,38 +280,12 @@ def _place(evaluation: Evaluation) -> tuple[int, int, str]:
 
 
 def _shard_written(state: State, message: ShardWritten, now: float) -> Transition:
-    if problem := incomplete(message.files, message.layout.blocks):
-        return Transition(state, Refusal(reason="invalid", message=f"step {message.step}: {problem}"))
-    newest, manifest = state.commit, _manifest(state, message)
-    if newest and manifest.position == newest.position and manifest.files == newest.files:
-        return Transition(replace(state, heard=now), Committed(step=message.step))
-    if newest and manifest.position <= newest.position:
-        return Transition(state, _out_of_order(message, newest))
-    after = replace(state, commit=manifest, commits=state.commits + 1, heard=now)
-    return Transition(after, Committed(step=message.step), (Publish(manifest), Append(message, now, state.generation)))
-
-
-def _out_of_order(message: ShardWritten, newest: CommitManifest) -> Refusal:
-    return Refusal(
-        reason="order",
-        message=f"step {message.step} cannot be committed: step {newest.step} is the newest commit of this attempt, "
-        "and a commit is neither replaced nor overtaken; register again and go on from it",
-    )
-
-
-def _manifest(state: State, message: ShardWritten) -> CommitManifest:
-    return CommitManifest(
-        job=state.job,
-        attempt=message.attempt,
-        generation=message.generation,
-        step=message.step,
-        ledger=message.ledger,
-        layout=message.layout,
-        spec=state.spec,
-        files=message.files,
-        evaluation=message.evaluation,
-        trainer=message.trainer,
-    )
+    done = hand_in(state.commits, message, state.membership.world_size)
+    after = replace(state, commits=done.commits)
+    if done.publish is None or done.lead is None:
+        return Transition(after, done.reply)
+    after = replace(after, membership=committed(state.membership))
+    return Transition(after, done.reply, (Publish(done.publish), Append(done.lead, now, state.generation)))
 
 
 def _finish(state: State, message: Finish, now: float) -> Transition:

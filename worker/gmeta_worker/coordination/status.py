@@ -1,13 +1,15 @@
 """The status document: what `gmeta run` and the operator poll at GET /v1/status."""
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint.record import Measure, Record
-from gmeta_worker.coordination.messages import CommitRef, Evaluation, Finish, Outcome
+from gmeta_worker.coordination.membership import Membership
+from gmeta_worker.coordination.messages import Cause, CommitRef, Evaluation, Finish, Outcome
 from gmeta_worker.coordination.rates import rates
 from gmeta_worker.coordination.state import State, commit_ref
 
@@ -33,14 +35,17 @@ class WorkerStatus(Record):
     """One member of the current generation."""
 
     worker: NonNegativeInt
-    rank: NonNegativeInt
+    first_rank: NonNegativeInt
+    ranks: PositiveInt
     host: str
-    pid: NonNegativeInt
     seconds_since_message: float
 
 
 class Status(Record):
-    """Everything that is known about a running job."""
+    """Everything that is known about a running job.
+
+    `restarts` counts the rounds that have ended, by cause; `reason` says why the last one did, or why this one is over.
+    """
 
     job: JobIdentity
     state: JobState
@@ -52,23 +57,32 @@ class Status(Record):
     last_evaluation: Evaluation | None
     evaluations: NonNegativeInt
     workers: tuple[WorkerStatus, ...]
+    waiting: tuple[NonNegativeInt, ...]
+    world_size: NonNegativeInt
+    reason: str
+    restarts: dict[Cause, NonNegativeInt]
     warnings: tuple[str, ...]
     finished: Finish | None
 
 
 def status_of(state: State, job: JobIdentity, epochs: int | None, now: float) -> Status:
     """Return the status document of `state` at `now` (seconds on the job's clock)."""
+    newest, membership = state.commits.newest, state.membership
     return Status(
         job=job,
         state=_job_state(state),
         attempt=state.attempt,
         generation=state.generation,
         progress=_progress(state, epochs),
-        commit=commit_ref(state.commit) if state.commit else None,
-        commits=state.commits,
+        commit=commit_ref(newest) if newest else None,
+        commits=state.commits.made,
         last_evaluation=state.evaluation,
         evaluations=state.evaluations,
-        workers=_workers(state, now),
+        workers=tuple(_workers(membership, now)),
+        waiting=tuple(membership.waiting),
+        world_size=membership.world_size,
+        reason=membership.end.reason if membership.end else membership.reason,
+        restarts=dict(membership.restarts),
         warnings=state.warnings,
         finished=state.finished,
     )
@@ -77,7 +91,7 @@ def status_of(state: State, job: JobIdentity, epochs: int | None, now: float) ->
 def _job_state(state: State) -> JobState:
     if state.finished:
         return state.finished.outcome
-    return "running" if state.member else "pending"
+    return "running" if state.membership.members else "pending"
 
 
 def _progress(state: State, epochs: int | None) -> ProgressStatus | None:
@@ -98,11 +112,14 @@ def _progress(state: State, epochs: int | None) -> ProgressStatus | None:
     )
 
 
-def _workers(state: State, now: float) -> tuple[WorkerStatus, ...]:
-    if state.member is None:
-        return ()
-    member = state.member
-    silence = max(0.0, now - state.heard)
-    return (
-        WorkerStatus(worker=member.worker, rank=0, host=member.host, pid=member.pid, seconds_since_message=silence),
-    )
+def _workers(membership: Membership, now: float) -> Iterator[WorkerStatus]:
+    for member in membership.members:
+        if member.worker in membership.present:
+            silence = max(0.0, now - membership.present[member.worker])
+            yield WorkerStatus(
+                worker=member.worker,
+                first_rank=member.first_rank,
+                ranks=member.ranks,
+                host=member.host,
+                seconds_since_message=silence,
+            )

@@ -2,6 +2,7 @@
 
 from gmeta_worker.embedding.blocks import BLOCKS, BlockLayout
 from gmeta_worker.embedding.optimizers import Adam, RowOptimizer, RowWiseAdagrad, Sgd, build_row_optimizer
+from gmeta_worker.embedding.snapshot import Snapshot
 from gmeta_worker.embedding.store import RowStore
 from gmeta_worker.embedding.vocabulary import ExactVocabulary, HashVocabulary, Vocabulary
 
@@ -15,6 +16,7 @@ __all__ = [
     "RowStore",
     "RowWiseAdagrad",
     "Sgd",
+    "Snapshot",
     "Vocabulary",
     "build_row_optimizer",
 ]

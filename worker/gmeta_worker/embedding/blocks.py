@@ -7,7 +7,7 @@ spreads evenly over any number of owners; each page is rotated by a hash of its 
 too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,10 @@ class BlockLayout:
             )
         page, lane = np.divmod(rows + self._first_row(table), BLOCKS)
         return ((lane * _MULTIPLIER + _rotation(page)) % BLOCKS) * self.pages + page
+
+    def id_bounds(self, ranges: Sequence[range]) -> list[int]:
+        """Where the global ids of contiguous ranges of blocks begin, and where the last one's end."""
+        return [0, *(blocks.stop * self.pages for blocks in ranges)]
 
     def located(self, ids: Ints) -> tuple[Ints, Ints]:
         """The inverse of `ids`: number of the table and row in it, for each id; (-1, -1) for an id that is no row."""

@@ -11,8 +11,10 @@ from gmeta_api.errors import CheckpointError
 from gmeta_worker.embedding.blocks import BLOCKS, BlockLayout
 from gmeta_worker.embedding.initial import initial_rows
 from gmeta_worker.embedding.optimizers import RowOptimizer
+from gmeta_worker.embedding.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 _WEIGHTS = "weights"
 
 
@@ -48,11 +50,12 @@ class RowStore:
         ids = range(owned.start * self._layout.pages, owned.stop * self._layout.pages)
         self._first_id = ids.start
         weights = initial_rows(self._layout, ids, dim, seed, dtype).to(device)
-        self._state = {
+        state = {
             name: torch.zeros(len(ids), width, dtype=dtype, device=device)
             for name, width in optimizer.state_widths(dim).items()
         }
-        self._tensors = {_WEIGHTS: weights, **self._state}
+        self._tensors = {_WEIGHTS: weights, **state}
+        self._snapshot: Snapshot | None = None
 
     def row_ids(self, table: str, rows: Ints) -> Ints:
         """Global ids of a table's rows."""
@@ -76,11 +79,13 @@ class RowStore:
         """
         _require_unique(ids)
         places = ids - self._first_id
-        state = {name: tensor.index_select(0, places) for name, tensor in self._state.items()}
-        weights = self._tensors[_WEIGHTS]
-        weights.index_copy_(0, places, self._optimizer.step(weights.index_select(0, places), grads, state, rate))
-        for name, tensor in self._state.items():
-            tensor.index_copy_(0, places, state[name])
+        rows = {name: tensor.index_select(0, places) for name, tensor in self._tensors.items()}
+        if self._snapshot is not None:
+            self._snapshot.save(places, rows)
+        weights = rows.pop(_WEIGHTS)
+        stepped = {_WEIGHTS: self._optimizer.step(weights, grads, rows, rate), **rows}
+        for name, tensor in self._tensors.items():
+            tensor.index_copy_(0, places, stepped[name])
 
     def blocks(self) -> range:
         """The virtual blocks that this store holds."""
@@ -90,12 +95,27 @@ class RowStore:
         """Copies of the rows and the optimiser state of virtual blocks lo..hi: name -> [ids, width]."""
         return {name: tensor[self._slice(lo, hi)].clone() for name, tensor in self._tensors.items()}
 
+    def snapshot(self) -> Snapshot:
+        """The rows and the optimiser state as they are now, for another thread to export while updates go on.
+
+        Raises:
+            RuntimeError: the last one has not been closed.
+        """
+        if self._snapshot is not None:
+            raise RuntimeError("a store has one snapshot at a time; close the last one first")
+        self._snapshot = Snapshot(self._tensors, self._slice, self._forget_snapshot)
+        return self._snapshot
+
+    def _forget_snapshot(self) -> None:
+        self._snapshot = None
+
     def import_blocks(self, lo: int, hi: int, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `export_blocks(lo, hi)` of a store of the same tables gave.
+        """Take over what `export_blocks(lo, hi)` of a store of the same tables gave; never beside an open snapshot.
 
         Raises:
             CheckpointError: a tensor is missing, unknown or of another shape; nothing has been taken over then.
         """
+        assert self._snapshot is None, "a snapshot would not see these rows change"
         places = self._slice(lo, hi)
         if tensors.keys() != self._tensors.keys():
             raise CheckpointError(
@@ -110,6 +130,33 @@ class RowStore:
                 )
         for name, own in self._tensors.items():
             own[places] = tensors[name].to(own)
+
+    def owns(self, ids: Ints) -> Bools:
+        """Which of the global ids this store holds."""
+        return (ids >= self._first_id) & (ids < self._first_id + len(self._tensors[_WEIGHTS]))
+
+    def import_rows(self, ids: Ints, tensors: Mapping[str, Tensor]) -> None:
+        """Take over single rows of another store's export, all of its tensors or some of them.
+
+        Args:
+            ids: global ids that this store owns, unique.
+            tensors: name -> [len(ids), width].
+
+        Raises:
+            CheckpointError: a tensor is unknown or of another shape; nothing has been taken over then.
+        """
+        assert self._snapshot is None, "a snapshot would not see these rows change"
+        for name, tensor in sorted(tensors.items()):
+            own = self._tensors.get(name)
+            if own is None or tensor.shape != (len(ids), own.shape[1]):
+                expected = "no such tensor" if own is None else f"shape {[len(ids), own.shape[1]]}"
+                raise CheckpointError(
+                    f"tensor '{name}' of the rows: expected {expected}, received shape {list(tensor.shape)}; "
+                    "embeddingDim and the sparse optimiser must be those of the checkpoint"
+                )
+        places = torch.from_numpy(ids - self._first_id).to(self._tensors[_WEIGHTS].device)
+        for name, tensor in tensors.items():
+            self._tensors[name].index_copy_(0, places, tensor.to(self._tensors[name]))
 
     def _slice(self, lo: int, hi: int) -> slice:
         if not self._owned.start <= lo <= hi <= self._owned.stop:

@@ -30,10 +30,15 @@ class ProgressDisplay:
         self._task = self._bar.add_task("starting", total=1)
         self._next_plain = 0.0
         self._evaluations = 0
+        self._generation = 0
 
     def show(self, status: Status) -> None:
-        """Show `status`; a new evaluation gets a line of its own that stays."""
+        """Show `status`; a new evaluation and a new round get lines of their own that stay."""
         progress = status.progress
+        if status.generation > self._generation:
+            self._generation = status.generation
+            if status.reason:
+                self._console.print(round_line(status), markup=False, highlight=False, soft_wrap=True)
         if status.evaluations > self._evaluations and progress is not None:
             self._evaluations = status.evaluations
             self._console.print(evaluation_line(status), highlight=False, soft_wrap=True)
@@ -71,6 +76,13 @@ def throughput_line(status: Status) -> str:
         f"{progress.tasks_per_second:,.0f} tasks/s  "
         f"loss {progress.loss:.4f}  valid AUC {auc}  input wait {progress.input_wait_share:.0%}"
     )
+
+
+def round_line(status: Status) -> str:
+    """Who goes on from where, and why."""
+    start = f"step {status.commit.step}" if status.commit else "the beginning"
+    ranks = "1 rank goes" if status.world_size == 1 else f"{status.world_size} ranks go"
+    return f"{status.reason}: {ranks} on from {start} (generation {status.generation})"
 
 
 def evaluation_line(status: Status) -> str:

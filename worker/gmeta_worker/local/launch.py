@@ -17,6 +17,7 @@ from gmeta_worker.checkpoint import list_commits, next_attempt
 from gmeta_worker.local.children import command_line, environment
 from gmeta_worker.local.site import local_site, run_folder, volume_folders
 from gmeta_worker.local.supervisor import Supervisor
+from gmeta_worker.membership.cores import share_cores
 from gmeta_worker.training.supported import check_supported
 
 
@@ -40,13 +41,15 @@ def launch(job: MetaTrainingJob, mappings: Iterable[str], start: Start | None, c
     attempt = open_run_folder(folder, start)
     with tempfile.TemporaryDirectory(prefix="gmeta-") as scratch:
         job_path = Path(scratch) / "job.json"
-        site = local_site(folders, job_path)
+        site = local_site(job, folders, job_path)
         plan = make_plan(job, site, attempt)
         job_path.write_text(plan.document.to_json())
         if plan.ignored:
             console.print(f"Ignored outside a cluster: {', '.join(plan.ignored)}", highlight=False)
         if plan.prepare is not None and (code := prepare(plan.prepare)) != ExitCode.OK:
             return code
+        if plan.world_size > 1:
+            share_cores(plan.world_size)
         address = f"http://{site.coordinator_host}:{site.coordinator_port}"
         code = Supervisor(plan, address, folder, console).run()
     report = folder / "report.html"

@@ -35,25 +35,39 @@ def run_folder(job: MetaTrainingJob, folders: Mapping[str, Path]) -> Path:
     return folders[checkpoint.volume] / checkpoint.path
 
 
-def local_site(folders: Mapping[str, Path], job_path: Path) -> Site:
-    """A site on loopback with two free ports."""
-    coordinator, metrics = free_ports(2)
+def local_site(job: MetaTrainingJob, folders: Mapping[str, Path], job_path: Path) -> Site:
+    """A site on loopback, with free ports for the coordinator and every rank's metrics."""
+    workers = job.spec.workers
+    coordinator = free_ports(1 + workers.replicas * workers.processes_per_worker)
     return Site(
         volumes={name: str(folder) for name, folder in folders.items()},
         job_path=str(job_path),
         coordinator_host=LOOPBACK,
         coordinator_port=coordinator,
-        metrics_port=metrics,
+        metrics_port=coordinator + 1,
+        worker_host=LOOPBACK,
+        ports_apart=workers.processes_per_worker,
     )
 
 
-def free_ports(count: int) -> list[int]:
-    """Distinct TCP ports that are free on loopback now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+def free_ports(count: int) -> int:
+    """The first of `count` TCP ports in a row that are free on loopback now."""
+    while True:
+        first = _free_port()
+        if all(_is_free(port) for port in range(first + 1, first + count)):
+            return first
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError):
+            return False
+        return True

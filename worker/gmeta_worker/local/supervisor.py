@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -10,9 +10,10 @@ from rich.console import Console
 
 from gmeta_api.errors import CoordinationError
 from gmeta_api.exit_codes import ExitCode
-from gmeta_api.plan import Plan
-from gmeta_worker.coordination.client import CoordinatorClient
-from gmeta_worker.coordination.messages import Finish
+from gmeta_api.failures import action_for, classify
+from gmeta_api.plan import Plan, Process
+from gmeta_worker.coordination.client import AttemptEndedError, CoordinatorClient
+from gmeta_worker.coordination.messages import Finish, Outcome
 from gmeta_worker.coordination.status import Status
 from gmeta_worker.local.children import STOP_SECONDS, Child, Children
 from gmeta_worker.local.display import ProgressDisplay
@@ -26,8 +27,8 @@ COORDINATOR_RESTARTS = 3
 class Supervisor:
     """Runs one plan to its end; locally it plays the operator's part.
 
-    A coordinator that dies is started again, and no worker restarts for it. A worker that dies ends the run: its last
-    commit is whole, and `gmeta run --resume` goes on from it.
+    A coordinator that dies is started again, and no rank restarts for it. A worker that dies is started again too, as
+    often as faultTolerance.backoffLimit allows; the others go on from the newest commit with it.
 
     Args:
         plan: what to run.
@@ -42,7 +43,9 @@ class Supervisor:
         self._folder = folder
         self._console = console
         self._asked_to_stop = False
-        self._restarts = 0
+        self._coordinator_restarts = 0
+        self._worker_restarts = 0
+        self._status: Status | None = None
 
     def run(self) -> int:
         """Start, follow and stop the processes; the job's exit code."""
@@ -52,13 +55,13 @@ class Supervisor:
             coordinator = children.start(self._plan.coordinator)
             if not self._is_up(coordinator):
                 return self._ended_early(coordinator)
-            workers = [children.start(worker) for worker in self._plan.workers]
-            coordinator, status = self._follow(children, coordinator, workers)
-            if status is None or status.finished is None:
-                self._report_crash(workers)
-                status = self._client.try_status() or status
+            workers = [children.start(process) for process in self._plan.workers]
+            with ProgressDisplay(self._console) as display:
+                coordinator = self._follow(children, coordinator, workers, display)
+            if self._asked_to_stop:
+                self._finish("interrupted", self._interruption(), ExitCode.INTERRUPTED)
             coordinator.wait(REPORT_WAIT_SECONDS)
-            return self._outcome(status, workers)
+            return self._outcome(workers[0])
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the signature is Python's
         self._asked_to_stop = True
@@ -70,54 +73,77 @@ class Supervisor:
             time.sleep(POLL_SECONDS / 5)
         return False
 
-    def _follow(self, children: Children, coordinator: Child, workers: Sequence[Child]) -> tuple[Child, Status | None]:
-        """Show progress until every worker has ended: the coordinator of then, and the last status."""
-        status: Status | None = None
-        told = False
-        with ProgressDisplay(self._console) as display:
-            while any(worker.exit_code() is None for worker in workers):
-                if self._asked_to_stop and not told:
-                    told = True
-                    self._stop(workers)
-                coordinator = self._revived(children, coordinator, status)
-                status = self._client.try_status() or status
-                if status is not None:
-                    display.show(status)
-                time.sleep(POLL_SECONDS)
-            status = self._client.try_status() or status
-            if status is not None:
-                display.show(status)
-        return coordinator, status
+    @property
+    def _finished(self) -> bool:
+        return self._status is not None and self._status.finished is not None
 
-    def _stop(self, workers: Sequence[Child]) -> None:
-        self._console.print(f"Stopping: the worker commits first (at most {STOP_SECONDS:.0f} s) …")
+    def _follow(self, children: Children, coordinator: Child, workers: list[Child], display: ProgressDisplay) -> Child:
+        """Show progress until every worker has ended for good; the coordinator of then."""
+        told = False
+        while True:
+            if self._asked_to_stop and not told:
+                told = True
+                self._stop(workers)
+            coordinator = self._revived(children, coordinator)
+            self._look(display)
+            workers[:] = map(partial(self._replaced, children), self._plan.workers, workers)
+            if all(worker.exit_code() is not None for worker in workers):
+                self._look(display)
+                return coordinator
+            time.sleep(POLL_SECONDS)
+
+    def _look(self, display: ProgressDisplay) -> None:
+        self._status = self._client.try_status() or self._status
+        if self._status is not None:
+            display.show(self._status)
+
+    def _stop(self, workers: list[Child]) -> None:
+        self._console.print(f"Stopping: the ranks commit first (at most {STOP_SECONDS:.0f} s) …")
         for worker in workers:
             worker.stop()
 
-    def _revived(self, children: Children, coordinator: Child, status: Status | None) -> Child:
+    def _interruption(self) -> str:
+        commit = self._status.commit if self._status else None
+        return f"asked to stop; step {commit.step} is committed" if commit else "asked to stop before the first commit"
+
+    def _revived(self, children: Children, coordinator: Child) -> Child:
         """The coordinator, started again if it has died before the end; it recovers from the run folder."""
-        ended = status is not None and status.finished is not None
-        if coordinator.exit_code() is None or ended or self._restarts == COORDINATOR_RESTARTS:
+        if coordinator.exit_code() is None or self._finished or self._coordinator_restarts == COORDINATOR_RESTARTS:
             return coordinator
-        self._restarts += 1
+        self._coordinator_restarts += 1
         self._console.print(f"The coordinator ended with exit code {coordinator.exit_code()}; starting it again.")
         return children.start(self._plan.coordinator)
 
-    def _report_crash(self, workers: Sequence[Child]) -> None:
-        """Tell the coordinator of a worker that ended without a word, so that the report has its outcome."""
-        crashed = next(worker for worker in workers if worker.exit_code() is not None)
-        code = crashed.exit_code() or ExitCode.INTERNAL
-        finish = Finish(
-            attempt=self._plan.document.attempt,
-            outcome="failed",
-            message=f"{crashed.name} ended with exit code {code} without a word; its log is {crashed.log}; "
-            "go on from the last commit with --resume",
-            exit_code=code,
+    def _replaced(self, children: Children, process: Process, worker: Child) -> Child:
+        """A worker, started again if it has died and the manifest allows it; otherwise the job ends with it."""
+        code = worker.exit_code()
+        if not code or self._finished or self._asked_to_stop:
+            return worker
+        rules = self._plan.document.spec.fault_tolerance
+        action = action_for(code, None, classify(code, None), rules.rules)
+        self._worker_restarts += action == "Restart"
+        if action == "Fail" or self._worker_restarts > rules.backoff_limit:
+            self._finish("failed", self._crash(worker, code), code)
+            return worker
+        self._console.print(f"{worker.name} ended with exit code {code}; starting it again.", highlight=False)
+        return children.start(process)
+
+    def _crash(self, worker: Child, code: int) -> str:
+        return (
+            f"{worker.name} ended with exit code {code} without a word; its log is {worker.log}; "
+            "go on from the last commit with --resume"
         )
+
+    def _finish(self, outcome: Outcome, message: str, exit_code: int) -> None:
+        """Tell the coordinator of an end that no rank could tell, so that the report has it."""
+        attempt = self._plan.document.attempt
         try:
-            self._client.finish(finish)
+            self._client.finish(Finish(attempt=attempt, outcome=outcome, message=message, exit_code=exit_code))
+        except AttemptEndedError:
+            pass
         except CoordinationError as error:
             self._console.print(f"[red]{error}[/]", highlight=False)
+        self._status = self._client.try_status() or self._status
 
     def _ended_early(self, child: Child) -> int:
         code = child.exit_code() or ExitCode.INTERNAL
@@ -125,9 +151,10 @@ class Supervisor:
         self._console.print(child.last_lines(), markup=False, highlight=False, soft_wrap=True)
         return code
 
-    def _outcome(self, status: Status | None, workers: Sequence[Child]) -> int:
+    def _outcome(self, worker: Child) -> int:
+        status = self._status
         if status is None or status.finished is None:
-            return self._ended_early(workers[0])
+            return self._ended_early(worker)
         finished, evaluation = status.finished, status.last_evaluation
         if finished.outcome == "succeeded" and evaluation is not None:
             title = f"{evaluation.split}, weights of step {evaluation.step}"

@@ -57,13 +57,24 @@ class Dataset:
         Raises:
             DataError: The dataset has no such vocabulary, or its file is damaged.
         """
+        return self._vocabulary(name, "key")
+
+    def occurrences(self, name: str) -> NDArray[np.int64]:
+        """Return how often each key of a vocabulary occurs in the train split, in the order of ``vocabulary``.
+
+        Raises:
+            DataError: As ``vocabulary``.
+        """
+        return self._vocabulary(name, "count")
+
+    def _vocabulary(self, name: str, column: str) -> NDArray[np.int64]:
         if name not in self.card.vocabularies:
             raise DataError(f"{self.path}: no vocabulary {name!r}; the dataset has {', '.join(self.card.vocabularies)}")
         card, where = self.card.vocabularies[name].file, f"vocabulary {name}"
         buffer = read_file(self.path, card, where)
         batch = open_table(self.path, card, where, buffer, VOCABULARY_SCHEMA)
-        keys: NDArray[np.int64] = batch.column("key").to_numpy(zero_copy_only=True)
-        return keys
+        values: NDArray[np.int64] = batch.column(column).to_numpy(zero_copy_only=True)
+        return values
 
 
 @dataclass(frozen=True)
@@ -95,27 +106,30 @@ class Split:
         """Rows before each chunk in the split's file order: int64[chunks + 1]."""
         return np.cumsum([0, *(chunk.rows for chunk in self.card.chunks)], dtype=np.int64)
 
-    def read_chunk(self, number: int) -> Chunk:
-        """Read a chunk, once and forward.
+    def read_chunk(self, number: int, *, whole: bool = True) -> Chunk:
+        """Read a chunk, once and forward; or only open it, if it is not read whole here (see ``Share``).
 
-        Its first read by this object compares the checksum. The chunk then stays mapped, which costs no memory of its
-        own; a later read only has the system fetch what it has dropped from its cache.
+        Its first whole read by this object compares the checksum. The chunk then stays mapped, which costs no memory of
+        its own; a later read only has the system fetch what it has dropped from its cache.
 
         Raises:
             DataError: Damaged chunk.
         """
         if number in self._mapped:
-            read_ahead(self.root, self.card.chunks[number].file)
+            if whole:
+                read_ahead(self.root, self.card.chunks[number].file)
             return self._mapped[number]
-        chunk = self._read_chunk(number)
-        self._verified.add(number)
+        chunk = self._read_chunk(number, whole=whole)
+        if whole:
+            self._verified.add(number)
         if len(self._mapped) < MAX_MAPPED:
             self._mapped[number] = chunk
         return chunk
 
-    def _read_chunk(self, number: int) -> Chunk:
+    def _read_chunk(self, number: int, *, whole: bool) -> Chunk:
         card, where = self.card.chunks[number], f"split {self.name}, chunk {number}"
-        buffer = read_file(self.root, card.file, where, verify=number not in self._verified)
+        verify = whole and number not in self._verified
+        buffer = read_file(self.root, card.file, where, verify=verify, ahead=whole)
         batch = open_table(self.root, card.file, where, buffer, chunk_schema(self.schema))
         if batch.num_rows != card.rows:
             raise DataError(f"{self.root}: {where}: expected {card.rows} rows, found {batch.num_rows}; {REMEDY}")

@@ -12,20 +12,21 @@ from gmeta_api.errors import DataError
 from gmeta_worker.metaio.card import REMEDY, FileCard
 
 
-def read_file(root: Path, card: FileCard, where: str, *, verify: bool = True) -> pa.Buffer:
-    """Read one file forward and return its bytes.
+def read_file(root: Path, card: FileCard, where: str, *, verify: bool = True, ahead: bool = True) -> pa.Buffer:
+    """Map one file and return its bytes.
 
     Args:
         root: The dataset.
         card: Path, size and checksum to expect.
         where: What the file is, for messages: ``split train, chunk 3``.
         verify: Whether to compare the checksum; the size always is.
+        ahead: Whether to read all of it now, forward; if not, an access reads the bytes around it.
 
     Raises:
         DataError: Missing, unreadable, truncated or corrupt file.
     """
     try:
-        content = _map(root / card.path)
+        content = _map(root / card.path, ahead=ahead)
     except FileNotFoundError:
         raise _damaged(root, card, where, "the file is missing") from None
     except OSError as error:
@@ -53,7 +54,7 @@ def open_table(root: Path, card: FileCard, where: str, buffer: pa.Buffer, schema
     """
     try:
         reader = pa.ipc.open_file(buffer)
-    except pa.ArrowInvalid:
+    except pa.ArrowException:
         raise _damaged(root, card, where, "not an Arrow IPC file") from None
     if not reader.schema.equals(schema):
         raise _damaged(root, card, where, f"expected columns {_columns(schema)}, found {_columns(reader.schema)}")
@@ -78,8 +79,8 @@ def checksum(content: pa.Buffer) -> str:
     return xxhash.xxh3_64_hexdigest(content)
 
 
-def _map(path: Path) -> pa.Buffer:
-    """Map a file and read it in, here and now, so that no later access waits for the disk.
+def _map(path: Path, *, ahead: bool) -> pa.Buffer:
+    """Map a file and, if asked, read it in, here and now, so that no later access waits for the disk.
 
     A mapping gives the bytes without a copy: 17 GB per CPU second with the checksum, where a read into a fresh buffer
     gave 7 (`python -m bench metaio` measures the whole reader). A file replaced by a rename stays whole in the mapping.
@@ -87,7 +88,7 @@ def _map(path: Path) -> pa.Buffer:
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return pa.py_buffer(b"")
-        flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+        flags = mmap.MAP_SHARED | (getattr(mmap, "MAP_POPULATE", 0) if ahead else 0)
         return pa.py_buffer(mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ))
 
 

@@ -1,7 +1,7 @@
 """A split as one reader sees it, long tasks cut or not, and the cutting of an open chunk into step batches."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 
@@ -13,6 +13,7 @@ from gmeta_worker.metaio.chunk import Chunk
 from gmeta_worker.metaio.dataset import Split
 from gmeta_worker.metaio.order import StepSlice
 from gmeta_worker.metaio.policy import SupportPolicy
+from gmeta_worker.metaio.share import Share, read_in
 from gmeta_worker.metaio.tasks import TaskIndex, cut_long_tasks
 
 
@@ -37,7 +38,7 @@ class OpenChunk:
         support: Support rows of each task batch, int64[m].
         first_row: Place of its first row in the split.
         epoch: The epoch that the support rows are of.
-        bytes: Size of its file.
+        bytes: Bytes of its file that were read.
     """
 
     chunk: Chunk
@@ -48,6 +49,10 @@ class OpenChunk:
     first_row: int
     epoch: int
     bytes: int
+
+    def step_batches(self) -> Iterator[StepBatch]:
+        """Cut its step batches."""
+        return map(self.step_batch, self.slices)
 
     def step_batch(self, part: StepSlice) -> StepBatch:
         """Cut one step batch, as views."""
@@ -93,8 +98,8 @@ class Layout:
         """Task batches of each chunk, int64[chunks]."""
         return np.diff(self.chunk_offsets)
 
-    def open_chunk(self, slices: tuple[StepSlice, ...], draw: SupportDraw) -> OpenChunk:
-        """Read the chunk that ``slices`` are of.
+    def open_chunk(self, slices: tuple[StepSlice, ...], draw: SupportDraw, share: Share) -> OpenChunk:
+        """Read the chunk that ``slices`` are of, or this process's share of it.
 
         Raises:
             DataError: Damaged chunk.
@@ -103,8 +108,9 @@ class Layout:
         # A draw depends on the place of the task batch in the split, which no epoch changes.
         places = np.arange(self.chunk_offsets[number], self.chunk_offsets[number + 1], dtype=np.int64)
         rows, ranked = self.index.rows[places], self.index.ranked[places]
-        return OpenChunk(
-            chunk=self.split.read_chunk(number),
+        whole = share.checks(number)
+        opened = OpenChunk(
+            chunk=self.split.read_chunk(number, whole=whole),
             slices=slices,
             keys=self.index.key[places],
             offsets=np.concatenate(([0], np.cumsum(rows))),
@@ -113,6 +119,7 @@ class Layout:
             epoch=draw.epoch,
             bytes=self.split.card.chunks[number].file.bytes,
         )
+        return opened if whole else replace(opened, bytes=sum(read_in(share.part(b)) for b in opened.step_batches()))
 
 
 def by_chunk(order: Iterable[StepSlice]) -> list[tuple[StepSlice, ...]]:

@@ -12,6 +12,7 @@ from gmeta_worker.metaio.layout import Layout, OpenChunk, SupportDraw, by_chunk
 from gmeta_worker.metaio.order import StepSlice, epoch_order, file_order, steps_in_epoch
 from gmeta_worker.metaio.policy import SupportPolicy
 from gmeta_worker.metaio.prefetch import Prefetcher
+from gmeta_worker.metaio.share import WHOLE, Share
 
 
 @dataclass
@@ -51,7 +52,7 @@ class EpochSteps:
     def __next__(self) -> StepBatch:
         while (batch := next(self._steps, None)) is None:
             chunk = next(self._chunks)
-            self._steps = map(chunk.step_batch, chunk.slices)
+            self._steps = chunk.step_batches()
         self._counters.taken += 1
         return batch
 
@@ -74,6 +75,7 @@ class StepReader:
         max_task_rows: Longer tasks become several task batches (see ``cut_long_tasks``).
         seed: Seed of order and support sizes.
         prefetch: Step batches to read ahead, at least 1; rounded up to whole chunks.
+        share: What this process reads, if several read the split together; each is given the whole step batches.
 
     Raises:
         DataError: Damaged task index.
@@ -88,12 +90,14 @@ class StepReader:
         max_task_rows: int | None = None,
         seed: int = 0,
         prefetch: int = 4,
+        share: Share = WHOLE,
     ) -> None:
         self._layout = Layout.of(split, max_task_rows)
         self._tasks_per_step = tasks_per_step
         self._support = support
         self._seed = seed
         self._prefetch = prefetch
+        self._share = share
         self._counters = _Counters()
         self._current: EpochSteps | None = None
         self._waited = 0.0
@@ -133,7 +137,7 @@ class StepReader:
     def _open_chunks(self, order: list[StepSlice], draw: SupportDraw) -> Iterator[OpenChunk]:
         counters = self._counters
         for slices in by_chunk(order):
-            chunk = self._layout.open_chunk(slices, draw)
+            chunk = self._layout.open_chunk(slices, draw, self._share)
             counters.bytes_read += chunk.bytes
             counters.opened += len(slices)
             yield chunk
@@ -152,14 +156,16 @@ class EvaluationReader:
     Args:
         split: The split.
         tasks_per_step: Tasks of one batch at most.
+        share: What this process reads, if several read the split together.
 
     Raises:
         DataError: Damaged task index.
     """
 
-    def __init__(self, split: Split, *, tasks_per_step: int) -> None:
+    def __init__(self, split: Split, *, tasks_per_step: int, share: Share = WHOLE) -> None:
         self._layout = Layout.of(split)
         self._order = file_order(self._layout.batches_per_chunk, tasks_per_step)
+        self._share = share
 
     def batches(self, k: int) -> Iterator[StepBatch]:
         """Yield batches whose tasks have min(k, ranked rows, rows - 1) support rows.
@@ -169,5 +175,5 @@ class EvaluationReader:
         """
         draw = SupportDraw(SupportPolicy("fixed", size=k))
         for slices in by_chunk(self._order):
-            chunk = self._layout.open_chunk(slices, draw)
-            yield from map(chunk.step_batch, chunk.slices)
+            chunk = self._layout.open_chunk(slices, draw, self._share)
+            yield from chunk.step_batches()

@@ -10,6 +10,7 @@ from gmeta_api.errors import GMetaError
 from gmeta_worker.metrics.running_total import RunningTotals
 
 LABELS = ("job_name", "namespace", "rank")
+STALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 COMMIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -66,6 +67,13 @@ class WorkerMetrics:
             buckets=COMMIT_BUCKETS,
             registry=self.registry,
         )
+        self._commit_stall = Histogram(
+            "gmeta_commit_stall_seconds",
+            "Seconds that training has stood still for a commit.",
+            LABELS,
+            buckets=STALL_BUCKETS,
+            registry=self.registry,
+        )
 
     def step(self, *, tasks: int, support: int, query: int, loss: float, epoch: int) -> None:
         """Count one step: its task batches, support and query rows, its outer loss, and the epochs completed."""
@@ -94,10 +102,11 @@ class WorkerMetrics:
             self._auc.labels(*labels).set(row.auc)
             self._gauc.labels(*labels).set(row.gauc)
 
-    def commit(self, seconds: float) -> None:
-        """Count a commit that took so many seconds."""
+    def commit(self, seconds: float, stall: float) -> None:
+        """Count a commit that took so many seconds, for `stall` of which training stood still."""
         self._commits.labels(*self._labels).inc()
         self._commit_seconds.labels(*self._labels).observe(seconds)
+        self._commit_stall.labels(*self._labels).observe(stall)
 
     @contextmanager
     def serving(self, port: int) -> Iterator[None]:

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 
 from gmeta_api.document import JobDocument
 from gmeta_worker.coordination.events import Event
-from gmeta_worker.coordination.messages import Evaluation, Finish, Progress, Register, ShardWritten
+from gmeta_worker.coordination.messages import Evaluation, Finish, Formed, Progress, ShardWritten
 from gmeta_worker.report.model import (
     CommitPoint,
     CurvePoint,
@@ -51,13 +51,13 @@ def build_report(document: JobDocument, events: Sequence[Event]) -> Report:
     lasts = [process[-1][1] for process in processes]
     phases = _phases(lasts)
     training = sum(seconds for name, seconds in phases.items() if name not in NOT_TRAINING)
-    registered = [event.message for event in events if isinstance(event.message, Register)]
+    rounds = [event.message for event in events if isinstance(event.message, Formed)]
     return Report(
         job=document.job,
         setup=_setup(document),
         ending=_ending(events, document.attempt),
-        attempts=len({message.attempt for message in registered}),
-        restarts=max(0, len(registered) - 1),
+        attempts=len({message.attempt for message in rounds}),
+        restarts=max(0, len(rounds) - 1),
         wall_seconds=events[-1].at - events[0].at if events else 0.0,
         training_seconds=training,
         phases=phases,

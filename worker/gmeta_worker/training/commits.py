@@ -1,10 +1,17 @@
 """Between a run's state in memory and its commits on disk."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint import FileEntry, Layout, Ledger, LoadedCommit, Table
 from gmeta_worker.checkpoint.writer import CommitWriter
+from gmeta_worker.embedding import Snapshot
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.early_stop import Progress
@@ -24,32 +31,72 @@ def layout_of(parts: Components, dim: int) -> Layout:
     )
 
 
-def write_state(
-    writer: CommitWriter, parts: Components, optimizer: DenseOptimizer, position: Position
-) -> list[FileEntry]:
-    """Write the state at `position` to files; they become a commit when the coordinator says so."""
-    dense = {
-        **_prefixed(_MODEL, {name: value.detach() for name, value in parts.model.state_dict().items()}),
-        **_prefixed(_OPTIMIZER, optimizer.export()),
-    }
-    return writer.write(position.ledger.global_step, dense, parts.store.export_blocks, parts.keys)
+@dataclass(frozen=True)
+class StateSnapshot:
+    """What a rank commits, as it was at one moment, while training goes on.
+
+    Attributes:
+        rows: the rank's rows, copy-on-write.
+        dense: a copy of the model and of its optimiser's state, on rank 0; the other ranks' are the same.
+        keys: of the exact vocabularies, likewise.
+    """
+
+    rows: Snapshot
+    dense: Mapping[str, Tensor] | None
+    keys: Mapping[str, NDArray[np.int64]]
+
+    def write(self, writer: CommitWriter, step: int) -> list[FileEntry]:
+        """Write it to files; they become a commit when the coordinator says so."""
+        return writer.write(step, self.dense, self.rows.export_blocks, self.keys)
+
+
+def take_snapshot(parts: Components, optimizer: DenseOptimizer) -> StateSnapshot:
+    """The state as it is now; the last snapshot's rows must have been closed."""
+    if parts.group.rank != 0:
+        return StateSnapshot(parts.store.snapshot(), None, {})
+    dense = {**_prefixed(_MODEL, parts.model.state_dict()), **_prefixed(_OPTIMIZER, optimizer.export())}
+    copies = {name: tensor.detach().clone() for name, tensor in dense.items()}
+    return StateSnapshot(parts.store.snapshot(), copies, parts.keys)
 
 
 def restore_weights(loaded: LoadedCommit, parts: Components) -> None:
-    """Put the commit's model and rows into `parts`.
+    """Put the commit's model, and those of its rows that this rank holds, into `parts`.
 
     Raises:
         CheckpointError: the model has other parameters, or a file of the commit is damaged.
     """
     restore_model(loaded, parts.model)
-    for lo, hi, tensors in loaded.row_groups():
+    for lo, hi, tensors in loaded.row_groups(parts.store.blocks()):
         parts.store.import_blocks(lo, hi, tensors)
 
 
 def restore_training(loaded: LoadedCommit, optimizer: DenseOptimizer) -> Position:
-    """Put the dense optimiser's state back; where the run goes on."""
-    optimizer.restore(_under(_OPTIMIZER, loaded.dense))
-    return Position(loaded.manifest.ledger, Progress.model_validate(loaded.manifest.trainer))
+    """Put the dense optimiser's state back; where the run goes on.
+
+    Raises:
+        CheckpointError: the state is that of another optimiser, or of another version's training loop.
+    """
+    restore_optimizer(loaded, optimizer)
+    try:
+        progress = Progress.model_validate(loaded.manifest.trainer)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{loaded.commit.folder}: its manifest's 'trainer' is not that of this version's training loop "
+            f"({error.errors()[0]['msg']}); resume with the version that wrote it"
+        ) from error
+    return Position(loaded.manifest.ledger, progress)
+
+
+def restore_optimizer(loaded: LoadedCommit, optimizer: DenseOptimizer) -> None:
+    """Put the dense optimiser's state back.
+
+    Raises:
+        CheckpointError: it is that of another optimiser or model.
+    """
+    try:
+        optimizer.restore(_under(_OPTIMIZER, loaded.dense))
+    except CheckpointError as error:
+        raise CheckpointError(f"{loaded.commit.folder}: {error}") from error
 
 
 def restore_model(loaded: LoadedCommit, model: nn.Module) -> None:
@@ -60,7 +107,7 @@ def restore_model(loaded: LoadedCommit, model: nn.Module) -> None:
         if has != wants:
             raise CheckpointError(
                 f"{loaded.commit.folder}: does not fit this job's model: parameter {name}: the commit has {has}, "
-                f"the model has {wants}; use the spec.model that wrote it, or another spec.checkpoint.path"
+                f"the model has {wants}; use the spec.model that wrote it, or start without this commit"
             )
     model.load_state_dict(found)
 

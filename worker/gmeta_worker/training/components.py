@@ -10,11 +10,20 @@ from torch import nn
 
 from gmeta_api.errors import ModelError
 from gmeta_api.spec import ModelSpec, Spec
-from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Vocabulary, build_row_optimizer
+from gmeta_worker.embedding import (
+    BlockLayout,
+    ExactVocabulary,
+    HashVocabulary,
+    RowStore,
+    Vocabulary,
+    build_row_optimizer,
+)
 from gmeta_worker.meta import Algorithm, build_algorithm
 from gmeta_worker.metaio import Schema
 from gmeta_worker.models import ModelInputs, build_model
+from gmeta_worker.parallel import ALONE, Group, RowExchange
 from gmeta_worker.training.inputs import InputAssembler
+from gmeta_worker.training.placement import NOTHING_KNOWN, Demand, expected_loads, place
 
 Ints = NDArray[np.int64]
 
@@ -27,7 +36,9 @@ class Components:
         schema: columns of the dataset.
         keys: the keys of the exact vocabularies, in row order; with them a commit stands alone.
         vocabularies: key-to-row mapping of each table.
-        store: the rows of all tables.
+        store: the rows that this rank owns, of all tables.
+        group: the ranks that train together.
+        exchange: how rows get from their owners to who needs them.
         model: the dense part.
         algorithm: how both learn.
         assembler: makes inputs of step batches.
@@ -37,19 +48,30 @@ class Components:
     keys: Mapping[str, Ints]
     vocabularies: Mapping[str, Vocabulary]
     store: RowStore
+    group: Group
+    exchange: RowExchange
     model: nn.Module
     algorithm: Algorithm
     assembler: InputAssembler
 
 
-def build_components(spec: Spec, schema: Schema, keys: Mapping[str, Ints], device: torch.device) -> Components:
-    """Build the parts for a job.
+def build_components(
+    spec: Spec,
+    schema: Schema,
+    keys: Mapping[str, Ints],
+    device: torch.device,
+    group: Group = ALONE,
+    demand: Demand = NOTHING_KNOWN,
+) -> Components:
+    """Build the parts for a job on one of its ranks: its own range of blocks, and a replica of the model.
 
     Args:
         spec: the job's spec.
         schema: the dataset's columns.
         keys: the known keys of each vocabulary (train rows), sorted.
         device: where model and rows live.
+        group: the ranks that train together.
+        demand: how often training uses each key; the ranks share out the rows so that they are asked alike.
 
     Raises:
         ModelError: the model cannot be built, or the device is not there.
@@ -57,16 +79,24 @@ def build_components(spec: Spec, schema: Schema, keys: Mapping[str, Ints], devic
     vocabularies = {name: _vocabulary(spec.model, name, known) for name, known in keys.items()}
     tables = {name: vocabulary.rows for name, vocabulary in vocabularies.items()}
     seed = spec.training.seed
+    layout = BlockLayout(tables)
+    ranges = place(expected_loads(layout, vocabularies, demand), group.size)
     store = RowStore(
-        tables, spec.model.embedding_dim, build_row_optimizer(spec.optimizer.sparse.type), seed=seed, device=device
+        tables,
+        spec.model.embedding_dim,
+        build_row_optimizer(spec.optimizer.sparse.type),
+        seed=seed,
+        device=device,
+        owned=ranges[group.rank],
     )
+    exchange = RowExchange(group, layout.id_bounds(ranges))
     features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
     inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
     model = build_model(spec.model, inputs, seed).to(device)
     algorithm = build_algorithm(spec.meta, model, list(tables))
     assembler = InputAssembler(schema, vocabularies, store, device=device)
     exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
-    return Components(schema, exact, vocabularies, store, model, algorithm, assembler)
+    return Components(schema, exact, vocabularies, store, group, exchange, model, algorithm, assembler)
 
 
 def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:
@@ -77,8 +107,12 @@ def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:
     return ExactVocabulary(keys)
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     """The device of `spec.training.device`; `auto` takes a GPU where there is one.
+
+    Args:
+        wanted: `auto`, `cpu` or `cuda`.
+        local_rank: number of this rank among those of its pod, which share out the pod's GPUs.
 
     Raises:
         ModelError: cuda is asked for and there is none.
@@ -88,5 +122,6 @@ def choose_device(wanted: str) -> torch.device:
             "spec.training.device: 'cuda' was asked for, but this process sees no GPU; "
             "use 'auto' or 'cpu', or give the worker pods nvidia.com/gpu in spec.workers.resources.limits"
         )
-    has_gpu = torch.cuda.is_available()
-    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and has_gpu) else "cpu")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -1,6 +1,6 @@
 """The optimiser of the replicated dense weights: torch's own, fed with the step's gradients."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,12 @@ _TYPES: dict[str, type[torch.optim.Optimizer]] = {
     "Adagrad": torch.optim.Adagrad,
     "SGD": torch.optim.SGD,
 }
+_STATES: dict[str, frozenset[str]] = {
+    "Adam": frozenset({"step", "exp_avg", "exp_avg_sq"}),
+    "AdamW": frozenset({"step", "exp_avg", "exp_avg_sq"}),
+    "Adagrad": frozenset({"step", "sum"}),
+    "SGD": frozenset(),
+}
 
 
 class DenseOptimizer:
@@ -24,6 +30,7 @@ class DenseOptimizer:
 
     def __init__(self, spec: DenseOptimizerSpec, model: nn.Module) -> None:
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._type = spec.type
         self._clip_norm = spec.clip_norm
         self._optimizer = _TYPES[spec.type](
             list(self._parameters.values()), lr=spec.rate, weight_decay=spec.weight_decay
@@ -53,15 +60,35 @@ class DenseOptimizer:
         """Put back what `export` gave.
 
         Raises:
-            CheckpointError: a state names a parameter that the model does not have, or has another shape.
+            CheckpointError: a state names a parameter that the model does not have, has another shape, or belongs to
+                another type of optimiser.
         """
         for key, value in tensors.items():
+            self._require_known(key, value)
+        self._require_own_type(tensors)
+        for key, value in tensors.items():
             name, _, state = key.rpartition("/")
-            parameter = self._parameters.get(name)
-            if parameter is None or value.shape not in (parameter.shape, torch.Size([])):
-                expected = "no such parameter" if parameter is None else f"shape {list(parameter.shape)}"
+            self._optimizer.state[self._parameters[name]][state] = value.clone()
+
+    def _require_known(self, key: str, value: Tensor) -> None:
+        parameter = self._parameters.get(key.rpartition("/")[0])
+        if parameter is None or value.shape not in (parameter.shape, torch.Size([])):
+            expected = "no such parameter" if parameter is None else f"shape {list(parameter.shape)}"
+            raise CheckpointError(
+                f"optimiser state {key}: this model has {expected}, the commit has shape {list(value.shape)}; "
+                "resume with the manifest that wrote the commit"
+            )
+
+    def _require_own_type(self, tensors: Mapping[str, Tensor]) -> None:
+        expected = _STATES[self._type]
+        for name in self._parameters:
+            found = {key.removeprefix(f"{name}/") for key in tensors if key.rpartition("/")[0] == name}
+            if found != expected:
                 raise CheckpointError(
-                    f"optimiser state {key}: this model has {expected}, the commit has shape {list(value.shape)}; "
-                    "resume with the manifest that wrote the commit"
+                    f"optimiser state of {name}: {self._type} has {_listed(expected)}, the commit has "
+                    f"{_listed(found)}; use the spec.optimizer.dense.type that wrote the commit"
                 )
-            self._optimizer.state[parameter][state] = value.clone()
+
+
+def _listed(states: Iterable[str]) -> str:
+    return ", ".join(sorted(states)) or "none"

@@ -1,4 +1,4 @@
-"""The run of one worker: epochs of steps, evaluations, commits, and a clean stop at any step."""
+"""The run of one rank, in lockstep with the others: epochs of steps, evaluations, commits, a clean stop at any step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,20 +33,20 @@ class Position:
 class LoopActions:
     """What the loop needs done; each is a side effect behind a plain function.
 
+    What they return decides how the loop goes on, so it must be the same on every rank.
+
     Attributes:
         train: one training step, given its step batch and global number.
         report: hears of every step.
         evaluate: scores the evaluation split, reports it, and returns its headline.
         commit: makes a commit of the current weights at a position; the value is that of the watched metric at this
             very step, or None if it was not evaluated.
-        interrupted: whether a signal asked to stop.
     """
 
     train: Callable[[StepBatch, int], StepResult]
     report: Callable[[Ledger, StepResult], None]
     evaluate: Callable[[Ledger], Score]
     commit: Callable[[Position, float | None], None]
-    interrupted: Callable[[], bool]
 
 
 class TrainingLoop:
@@ -85,18 +85,16 @@ class TrainingLoop:
             for batch in self._clock.measured("input", batches):
                 result = self._do.train(batch, position.ledger.global_step)
                 ledger = position.ledger.advance(
-                    steps_per_epoch=self._steps_per_epoch, tasks=result.tasks, samples=result.samples
+                    steps_per_epoch=self._steps_per_epoch, tasks=result.whole.tasks, samples=result.whole.samples
                 )
                 position = Position(ledger, position.progress)
                 self._do.report(ledger, result)
-                position, stop = self._after_step(position)
+                position, stop = (position, Stop.INTERRUPTED) if result.stop else self._after_step(position)
                 if stop is not None or ledger.global_step >= self._total:
                     return position, stop
         return position, None
 
     def _after_step(self, position: Position) -> tuple[Position, Stop | None]:
-        if self._do.interrupted():
-            return position, Stop.INTERRUPTED
         step = position.ledger.global_step
         if evaluation_due(self._spec, step, self._steps_per_epoch, self._total):
             position = self._evaluate(position)

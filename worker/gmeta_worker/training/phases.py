@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
-Phase = Literal["input", "lookup", "gradients", "update", "commit", "evaluation"]
+Phase = Literal["input", "lookup", "gradients", "exchange", "update", "commit", "evaluation"]
 T = TypeVar("T")
 
 

@@ -31,7 +31,7 @@ class Sender:
 
 
 class Reporter:
-    """Sends a run's progress to the coordinator and to the metrics endpoint."""
+    """Sends a run's progress to the metrics endpoint and, for all ranks, from rank 0 to the coordinator."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Reporter:
     ) -> None:
         self._client = client
         self._sender = sender
+        self._leads = sender.rank == 0
         self._metrics = metrics
         self._clock = clock
         self._reader = reader
@@ -54,15 +55,16 @@ class Reporter:
 
     def step(self, ledger: Ledger, result: StepResult) -> None:
         """After every step; the coordinator hears of it when its last news is old enough, and of the last step."""
-        self._metrics.step(
-            tasks=result.tasks, support=result.support, query=result.query, loss=result.loss, epoch=ledger.epoch
-        )
+        own = result.own
+        self._metrics.step(tasks=own.tasks, support=own.support, query=own.query, loss=result.loss, epoch=ledger.epoch)
         if self._now() >= self._next_report or ledger.global_step == self._total_steps:
             self._next_report = self._now() + REPORT_SECONDS
             self._progress(ledger, result.loss)
 
     def evaluation(self, ledger: Ledger, split: str, scores: Sequence[Score], whole: Score) -> None:
-        """Scores of a split, and the one that stands for the whole."""
+        """Scores of a split, and the one that stands for the whole: the same on all ranks, told once."""
+        if not self._leads:
+            return
         rows = tuple(MetricRow(**asdict(score)) for score in scores)
         self._metrics.evaluation(split, rows)
         self._client.evaluation(
@@ -80,6 +82,8 @@ class Reporter:
         reader, seconds = self._reader, self._clock.seconds
         self._metrics.phases(seconds)
         self._metrics.input(reader.bytes_read, reader.queue_depth, reader.wait_seconds)
+        if not self._leads:
+            return
         self._client.progress(
             Progress(
                 **self._sender.fence,

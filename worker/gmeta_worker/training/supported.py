@@ -14,12 +14,6 @@ def check_supported(spec: Spec) -> None:
 
 
 def _unsupported(spec: Spec) -> Iterator[Problem]:
-    if spec.workers.replicas != 1:
-        yield _problem("spec.workers.replicas", spec.workers.replicas, "one worker process; set 1")
-    if spec.workers.processes_per_worker != 1:
-        yield _problem("spec.workers.processesPerWorker", spec.workers.processes_per_worker, "one process; set 1")
-    if spec.training.init_from is not None:
-        yield _problem("spec.training.initFrom", "a commit", "a fresh start or --resume; remove it")
     if spec.training.phases:
         yield _problem("spec.training.phases", "a list", "one phase; use spec.meta.algorithm and spec.training.epochs")
     if spec.training.precision != "float32":

@@ -1,29 +1,28 @@
-"""The worker process: registers, runs, and tells the coordinator of every end that it lives to see."""
+"""The worker's process: checks that it can do what the manifest asks for, then keeps its ranks to the attempt's end."""
 
 import sys
 
 from gmeta_api.errors import GMetaError
 from gmeta_worker.coordination.client import CoordinatorClient
 from gmeta_worker.coordination.messages import Finish
+from gmeta_worker.membership.agent import run_agent
 from gmeta_worker.runtime import Runtime
-from gmeta_worker.training.run import TrainingRun
-from gmeta_worker.training.stop_signal import StopSignal
+from gmeta_worker.training.rank import rank_process
 from gmeta_worker.training.supported import check_supported
 
 
 def run_worker(runtime: Runtime) -> int:
-    """Train the job of `runtime`; the exit code."""
-    stop = StopSignal()
-    client = CoordinatorClient(runtime.coordinator)
-    attempt = runtime.document.attempt
+    """Take part in the job of `runtime`; the exit code."""
     try:
         check_supported(runtime.document.spec)
-        welcome = client.register(attempt, runtime.worker_index)
-        for warning in welcome.warnings:
-            print(f"gmeta: {warning}", file=sys.stderr)
-        finish = TrainingRun(runtime, client, welcome, stop).outcome()
     except GMetaError as error:
-        print(f"gmeta: {error}", file=sys.stderr)
-        finish = Finish(attempt=attempt, outcome="failed", message=str(error), exit_code=error.exit_code)
-    client.finish(finish)
-    return finish.exit_code
+        return _refuse(runtime, error)
+    return run_agent(runtime, rank_process)
+
+
+def _refuse(runtime: Runtime, error: GMetaError) -> int:
+    print(f"gmeta: {error}", file=sys.stderr)
+    attempt = runtime.document.attempt
+    with CoordinatorClient(runtime.coordinator) as client:
+        client.finish(Finish(attempt=attempt, outcome="failed", message=str(error), exit_code=error.exit_code))
+    return error.exit_code

@@ -1,0 +1,94 @@
+"""The collectives that a step needs, behind one interface for one rank, for many, and for threads in tests."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class PeerLostError(RuntimeError):
+    """A collective failed because another rank is gone; this rank's step did not happen."""
+
+
+class Handle(Protocol):
+    """A collective that is under way."""
+
+    def wait(self) -> None:
+        """Return when its result is there."""
+        ...
+
+
+class Group(Protocol):
+    """The ranks of a round. Every rank calls the same collectives in the same order, with empty tensors if need be.
+
+    A call raises PeerLostError when another rank is gone.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this rank, from 0."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        ...
+
+    def all_reduce(self, flat: Tensor) -> Handle:
+        """Begin to sum `flat` over the ranks, in place: the same bits on every rank once the handle has waited."""
+        ...
+
+    def exchange_counts(self, counts: Sequence[int]) -> list[int]:
+        """Tell rank r the number `counts[r]`; what each rank has told this one."""
+        ...
+
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Tensor:
+        """Send the next `send_counts[r]` rows of `send` to each rank r; the rows received, in rank order.
+
+        Args:
+            send: [sum(send_counts), ...].
+            send_counts: rows for each rank.
+            recv_counts: rows from each rank, as `exchange_counts(send_counts)` gives them.
+        """
+        ...
+
+
+class SingleGroup:
+    """One rank alone: every collective gives back what it was given."""
+
+    rank = 0
+    size = 1
+
+    def all_reduce(self, flat: Tensor) -> Handle:  # noqa: ARG002  # the sum over one rank
+        """Nothing to add."""
+        return _Done()
+
+    def exchange_counts(self, counts: Sequence[int]) -> list[int]:
+        """The same counts."""
+        return list(counts)
+
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Tensor:  # noqa: ARG002
+        """The same rows."""
+        return send
+
+
+class _Done:
+    def wait(self) -> None:
+        pass
+
+
+ALONE = SingleGroup()
+
+
+def gather(group: Group, rows: Tensor) -> Tensor:
+    """The rows of all ranks in rank order, on rank 0; nothing on the others."""
+    counts = [len(rows)] + [0] * (group.size - 1)
+    return group.all_to_all(rows, counts, group.exchange_counts(counts))
+
+
+def broadcast(group: Group, values: Tensor) -> Tensor:
+    """What rank 0 passes, on every rank; the others pass any tensor of that shape and type."""
+    flat = values.clone() if group.rank == 0 else torch.zeros_like(values)
+    group.all_reduce(flat).wait()
+    return flat
