@@ -129,7 +129,8 @@ class Coordinators:
             input_wait_share=0.1,
         )
         workers = tuple(
-            WorkerStatus(worker=rank, rank=rank, host="w", pid=7, seconds_since_message=1.0) for rank in range(4)
+            WorkerStatus(worker=rank, first_rank=rank, ranks=1, host="w", seconds_since_message=1.0)
+            for rank in range(4)
         )
         status = Status(
             job=JobIdentity(name="demo", namespace="bench"),
@@ -142,6 +143,10 @@ class Coordinators:
             last_evaluation=None,
             evaluations=0,
             workers=workers,
+            waiting=(),
+            world_size=4,
+            reason="",
+            restarts={},
             warnings=(),
             finished=None,
         )

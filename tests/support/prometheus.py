@@ -51,7 +51,7 @@ class Prometheus:
             unavailable("no prometheus on PATH: install Debian's package `prometheus`")
         config = folder / "prometheus.yaml"
         config.write_text(yaml.safe_dump({"scrape_configs": list(scrape_configs)}))
-        (port,) = free_ports(1)
+        port = free_ports(1)
         self._address = f"http://127.0.0.1:{port}"
         self._command = command
         self._log = (folder / "prometheus.log").open("w")

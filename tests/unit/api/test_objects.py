@@ -7,7 +7,7 @@ import pytest
 
 from gmeta_api.load import load_manifest, parse_job
 from gmeta_api.objects import Incarnation, Object, PodDefaults, cluster_plan, overlay_problems, pod, shared_objects
-from gmeta_api.objects.pods import PORTS
+from gmeta_api.objects.names import COORDINATOR_PORT, METRICS_PORT
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import RestartCounts
 
@@ -129,9 +129,11 @@ def test_every_rank_of_a_worker_has_a_port_for_its_metrics() -> None:
     assert ports == [("metrics", 9400), ("metrics-1", 9401), ("metrics-2", 9402)]
     manifest = job(workers={"processesPerWorker": 3})
     policy = next(
-        each for each in shared_objects(manifest, cluster_plan(manifest, 0), "ops") if each["kind"] == "NetworkPolicy"
+        each
+        for each in shared_objects(manifest, cluster_plan(manifest, 0), "ops", ["monitoring"])
+        if each["kind"] == "NetworkPolicy"
     )
-    assert policy["spec"]["ingress"][1]["ports"] == [{"protocol": "TCP", "port": 9400, "endPort": 9402}]
+    assert policy["spec"]["ingress"][1]["ports"][1] == {"protocol": "TCP", "port": 9400, "endPort": 9402}
 
 
 def test_the_coordinator_listens_everywhere_and_leaves_its_last_words() -> None:
@@ -207,7 +209,10 @@ def test_monitoring_namespaces_reach_the_ports_with_metrics_and_no_other() -> No
     *_, policy = shared_objects(manifest, cluster_plan(manifest, 0), "gmeta-system", ["monitoring", "team-metrics"])
     _, monitoring = policy["spec"]["ingress"]
     assert monitoring["from"] == [namespaces("monitoring", "team-metrics")]
-    assert monitoring["ports"] == [{"protocol": "TCP", "port": port} for _, port in PORTS.values()]
+    assert monitoring["ports"] == [
+        {"protocol": "TCP", "port": COORDINATOR_PORT},
+        {"protocol": "TCP", "port": METRICS_PORT, "endPort": METRICS_PORT},
+    ]
 
 
 def test_an_overlay_adds_what_is_allowed() -> None:

@@ -25,7 +25,7 @@ def test_the_operator_is_ready_once_its_watches_have_begun_and_serves_metrics_be
         metrics, ready = OperatorMetrics(), asyncio.Event()
         metrics.show_process()
         metrics.requested("create", "pods", 201)
-        (port,) = free_ports(1)
+        port = free_ports(1)
         server = asyncio.create_task(serve_probes(port, ready, metrics.registry))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             assert (await answered(session, "/healthz"))[0] == 200
