@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,11 @@ def agent(cluster: Cluster) -> Iterator[NodeAgent]:
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster, agent: NodeAgent) -> Iterator[Release]:
     """The operator, from the chart. In the end the chart leaves the CRD, which then goes too, and nothing else."""
-    values = {**IMAGES, r"nodeSelector.kubernetes\.io/hostname": agent.node}
-    release = Release(cluster, values)
-    release.install()
-    yield release
-    log = release.log()
-    release.uninstall()
-    assert release.left() == []
-    crd = "customresourcedefinition/metatrainingjobs.gmeta.dev"
-    cluster.kubectl("delete", crd)
+    release = Release(cluster, {**IMAGES, r"nodeSelector.kubernetes\.io/hostname": agent.node})
+    with release.installed():
+        yield release
+        log = release.log()
+    cluster.kubectl("delete", "crd", "metatrainingjobs.gmeta.dev")
     cluster.kubectl("delete", "namespace", release.namespace, "--wait=false")
     assert "Traceback" not in log, log
 
@@ -76,19 +73,17 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make_jobs(cluster: Cluster, agent: NodeAgent, operator: Release, small_data: Path) -> Iterator[Callable[[], Jobs]]:
     """Makes namespaces for jobs; after the test nothing of the jobs may be left in them."""
-    made: list[Jobs] = []
+    with ExitStack() as clean_up:
 
-    def make() -> Jobs:
-        jobs = Jobs(cluster, agent, f"gmeta-e2e-{uuid.uuid4().hex[:8]}")
-        made.append(jobs)
-        jobs.open()
-        jobs.claim("data", small_data)
-        jobs.claim("runs")
-        return jobs
+        def make() -> Jobs:
+            jobs = Jobs(cluster, agent, f"gmeta-e2e-{uuid.uuid4().hex[:8]}")
+            jobs.open()
+            clean_up.callback(jobs.clean)
+            jobs.claim("data", small_data)
+            jobs.claim("runs")
+            return jobs
 
-    yield make
-    for jobs in made:
-        jobs.clean()
+        yield make
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 from e2e_cluster import Cluster, wait_for
+from e2e_jobs import Jobs
 from e2e_release import Release
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -13,15 +14,14 @@ def test_helm_test_passes_and_leaves_nothing(operator: Release) -> None:
     wait_for("the end of the test's pod", lambda: operator.left() == before)
 
 
-def test_a_second_release_serves_one_namespace_and_is_uninstalled_whole(cluster: Cluster, operator: Release) -> None:
-    name = "gmeta-e2e-second"
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    values = {**operator.values, "crds.enabled": "false", "rbac.aggregate": "false", "namespaces": f"{{{name}}}"}
-    second = Release(cluster, values, name, name)
-    second.install()
-    assert cluster.names("clusterroles,clusterrolebindings", "-l", f"app.kubernetes.io/instance={name}") == []
-    assert "Phase:          Succeeded" in second.helm("test", name)
-    second.uninstall()
-    wait_for("an empty namespace", lambda: second.left() == [])
+def test_a_release_for_one_namespace_runs_its_jobs_with_rights_there_alone(
+    cluster: Cluster, operator: Release, jobs: Jobs
+) -> None:
+    values = {"crds.enabled": "false", "rbac.aggregate": "false", "namespaces": f"{{{jobs.namespace}}}"}
+    own = Release(cluster, {**operator.values, **values}, "gmeta-e2e-own", jobs.namespace)
+    with operator.down(), own.installed():
+        assert cluster.names("clusterroles,clusterrolebindings", "-l", f"app.kubernetes.io/instance={own.name}") == []
+        assert "Phase:          Succeeded" in own.helm("test", own.name)
+        jobs.submit("small")
+        assert jobs.wait_for_end("small")["state"] == "Succeeded"
     assert cluster.names("crd", "metatrainingjobs.gmeta.dev")
-    cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,12 +1,15 @@
 """What happens to a job's pods on a cluster: they start, end, are lost, and the coordinator tells of the end."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from judge import Judge
 from ledger import Fate
-from simulated import Server, ended
+from simulated import GRACE, Server, ended
 
 from gmeta_operator.report import Report, ReportedEnd, ReportedProgress
+
+LONGEST_GOODBYE = timedelta(seconds=5)
 
 
 class ClusterLife:
@@ -54,8 +57,9 @@ class ClusterLife:
         self.server.end(name, 137, reason="OOMKilled")
 
     def leave(self) -> None:
-        """Processes that were told to end do."""
-        for name in self.names(lambda fate: fate.leaves_by is not None):
+        """Processes that were told to end some seconds ago do."""
+        told = self.server.now + GRACE - LONGEST_GOODBYE
+        for name in self.names(lambda fate: fate.leaves_by is not None and fate.leaves_by <= told):
             if not ended(self.server.live[name]):
                 self.end(name, 143)
             self.server.remove(name)

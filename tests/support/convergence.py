@@ -3,6 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -28,36 +28,76 @@ READS = ("list Pods", "get job")
 WHICH = st.integers(0, 11)
 """Which of those that something may happen to."""
 
-STRIKES = ("end", "end", "end", "run out of memory", "evict", "lose node", "delete", "remove")
-CODES = st.sampled_from([137, 1, 68, 67, 143, 68, 137, 65])
-SECONDS = st.sampled_from([1, 2, 5, 11, 21, 41, 61, 301])
+BLOWS = ("end", "end", "end", "end", "run out of memory", "evict", "lose node", "delete", "remove")
+CODES = st.sampled_from([137, 68, 1, 68, 67, 143, 68, 137, 65])
+SECONDS = st.sampled_from([1, 0, 2, 5, 11, 21, 41, 61, 301])
+HEARD = st.sampled_from([None, None, None, 0, 0, 1, 3])
+"""How many of the waiting events the operator hears before it works; None: all of them."""
+
 PATIENCE = timedelta(seconds=100)
 """Longer than any back-off and than a lost pod is waited for."""
 
 STEPS = 45
 MOST_PASSES = 300
 
-CRASHES: Counter[tuple[str, str]] = Counter()
-"""How often the operator has crashed before and after each write, over all histories."""
 
-EVENTS: Counter[int] = Counter()
-"""Histories by their number of events."""
+@dataclass
+class Tally:
+    """What has happened over many histories.
+
+    Attributes:
+        crashes: of the operator, before and after each write.
+        lengths: of the histories, in events.
+    """
+
+    crashes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
 
 
 class Crash(BaseException):
     """The operator's process ends, here and now."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with a request of that name.
+
+    Attributes:
+        when: before or after it is carried out.
+        answer: the status code of a refusal, or 0 where no answer comes; None: the operator crashes.
+    """
+
+    point: str
+    when: str
+    answer: int | None = None
+
+    def __call__(self) -> BaseException:
+        return Crash() if self.answer is None else ApiError(self.answer, f"refused: {self.answer}")
+
+
+CRASH = st.builds(Fault, st.sampled_from((*POINTS, "delete Pod")), st.sampled_from(["before", "after"]))
+REFUSAL = st.builds(Fault, st.sampled_from(POINTS + READS), st.just("before"), st.sampled_from([403, 404, 409, 500, 0]))
+LOST_ANSWER = st.builds(Fault, st.sampled_from(POINTS + READS), st.just("after"), st.just(0))
+FAULTS = st.none() | st.none() | CRASH | REFUSAL | LOST_ANSWER
+
+
 def event(**given: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
-    """A rule of the state machine that is counted as an event of its history."""
+    """A rule of the state machine: something happens, a request of the operator is about to go wrong, and time passes.
+
+    Then the operator works: on all that it has heard where the work queue gives the job, or on hearsay.
+    """
 
     def register(happen: Callable[..., None]) -> Any:
         @functools.wraps(happen)
-        def counted(self: "Histories", **chosen: Any) -> None:
+        def counted(self: "Histories", fault: Fault | None, seconds: int, heard: int | None, **chosen: Any) -> None:
             self.events += 1
             happen(self, **chosen)
+            if fault is not None:
+                self.faults[fault.point, fault.when] = fault
+            self.live_on(seconds, heard)
 
-        return rule(**given)(counted)
+        chances: dict[str, Any] = {"fault": FAULTS, "seconds": SECONDS, "heard": HEARD, **given}
+        return rule(**chances)(counted)  # type: ignore[no-untyped-call]
 
     return register
 
@@ -65,9 +105,11 @@ def event(**given: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], An
 class Histories(RuleBasedStateMachine):
     """One job, one operator (two for a while), and a cluster on which things happen."""
 
+    tally = Tally()
+
     @initialize(
         replicas=st.integers(1, 3),
-        limit=st.sampled_from([6, 4, 3, 2, 1, 0]),
+        limit=st.sampled_from([6, 9, 6, 4, 2, 1, 0]),
         prepare=st.booleans(),
         policy=st.sampled_from(["Running", "All"]),
     )
@@ -88,53 +130,64 @@ class Histories(RuleBasedStateMachine):
         self.life = ClusterLife(self.server, self.judge)
         self.server.gate = self._gate
         self.operators = [Operator(self.server)]
-        self.faults: dict[tuple[str, str], Callable[[], BaseException]] = {}
+        self.faults: dict[tuple[str, str], Fault] = {}
         self.chatty = False
         self.events = 0
 
-    @event(seconds=SECONDS)
-    def live(self, seconds: int) -> None:
-        """Nothing goes wrong for a while."""
-        self._live(seconds)
+    # What happens on the cluster.
 
-    # The operator and its watches.
+    @event()
+    def live(self) -> None:
+        """Nothing goes wrong."""
 
-    @event(which=WHICH, number=st.integers(0, 4), seconds=st.sampled_from([0, 1, 11]))
-    def work_on_hearsay(self, which: int, number: int, seconds: int) -> None:
-        """A pass while some of the events are still under way."""
-        self.server.now += timedelta(seconds=seconds)
-        operator = self.operators[which % len(self.operators)]
-        operator.hear(number)
-        self._pass(operator)
+    @event(blows=st.lists(st.tuples(st.sampled_from(BLOWS), WHICH, CODES), min_size=1, max_size=2))
+    def strike(self, blows: list[tuple[str, int, int]]) -> None:
+        """Something happens to pods."""
+        for how, which, code in blows:
+            self._strike(how, which, code)
+
+    @event(end=st.sampled_from([None, None, None, 0, 1, 65, 67, 143]))
+    def report(self, end: int | None) -> None:
+        """The coordinator tells of progress, or how the attempt ends."""
+        self.life.report(end)
+
+    # What users do.
+
+    @event(change=st.sampled_from([True, False, True, False, 1, 2, 3]))
+    def edit(self, change: bool | int) -> None:
+        """The job is suspended, resumed or scaled."""
+        if self.server.job is not None and isinstance(change, bool):
+            self.server.edit(runPolicy={**self.server.job["spec"]["runPolicy"], "suspend": change})
+        elif self.server.job is not None:
+            self.server.edit(workers={"replicas": change})
+            self.judge.fewest_workers = min(self.judge.fewest_workers, change)
+
+    @event(
+        how=st.sampled_from(["at once", "after its pods", "none"]), early=st.sampled_from([False, False, False, True])
+    )
+    def replace(self, how: str, early: bool) -> None:
+        """A job that has ended, or early, is deleted; another one of its name is made with or after that, or none."""
+        if self.server.job is not None and (early or finished(self.server.job.get("status", {}))):
+            self.server.withdraw()
+            if how != "at once":
+                self.server.collect_garbage()
+        if self.server.job is None and how != "none":
+            self.server.submit(self.manifest)
+            self.judge.fewest_workers = self.judge.replicas
+
+    # What happens to the operator and its watches.
 
     @event(how=st.sampled_from(["lose", "repeat", "reorder", "reconnect"]), which=WHICH, number=WHICH)
     def disturb_watch(self, how: str, which: int, number: int) -> None:
         """An event is lost, repeated or late, or the watch begins anew."""
         operator = self.operators[which % len(self.operators)]
-        disturb = {
+        disturb: dict[str, Callable[[int], None]] = {
             "lose": operator.lose,
             "repeat": operator.repeat,
             "reorder": operator.delay,
             "reconnect": lambda _: operator.connect(),
         }
         disturb[how](number)
-
-    @event(point=st.sampled_from(POINTS), when=st.sampled_from(["before", "after"]), seconds=SECONDS)
-    def crash(self, point: str, when: str, seconds: int) -> None:
-        """The operator crashes at the next such write."""
-        self.faults[point, when] = Crash
-        self._live(seconds)
-
-    @event(
-        point=st.sampled_from(POINTS + READS),
-        answer=st.sampled_from([403, 404, 409, 500, "lost", "none"]),
-        seconds=SECONDS,
-    )
-    def fail(self, point: str, answer: int | str, seconds: int) -> None:
-        """The next such request is refused or not answered; lost: though it is carried out."""
-        when = "after" if answer == "lost" else "before"
-        self.faults[point, when] = lambda: ApiError(answer if isinstance(answer, int) else 0, f"refused: {answer}")
-        self._live(seconds)
 
     @event(how=st.sampled_from(["another starts", "the first ends", "restart", "hear during requests", "hear between"]))
     def change_operator(self, how: str) -> None:
@@ -147,72 +200,18 @@ class Histories(RuleBasedStateMachine):
             self._replace(self.operators[-1])
         self.chatty = how == "hear during requests"
 
-    # The cluster.
-
-    @event(how=st.sampled_from(STRIKES), which=WHICH, code=CODES, seconds=st.just(0) | SECONDS)
-    def strike(self, how: str, which: int, code: int, seconds: int) -> None:
-        """Something happens to a pod."""
-        strikes: dict[str, Callable[[str], None]] = {
-            "end": lambda name: self.life.end(name, code),
-            "run out of memory": self.life.run_out_of_memory,
-            "evict": self.server.evict,
-            "lose node": self.life.lose_node,
-            "delete": self.server.stop,
-            "remove": self.server.remove,
-        }
-        if names := sorted(self.server.live) if how in ("delete", "remove") else self.life.processes():
-            strikes[how](names[which % len(names)])
-        if seconds:
-            self._live(seconds)
-
-    @precondition(lambda self: self.server.job is not None)
-    @event(end=st.sampled_from([None, None, None, 0, 1, 65, 67, 143]), seconds=SECONDS)
-    def report(self, end: int | None, seconds: int) -> None:
-        """The coordinator tells of progress, or how the attempt ends."""
-        self.life.report(end)
-        self._live(seconds)
-
-    # The users.
-
-    @precondition(lambda self: self.server.job is not None)
-    @event(change=st.sampled_from([True, False, 1, 2, 3]), seconds=st.just(0) | SECONDS)
-    def edit(self, change: bool | int, seconds: int) -> None:
-        """The job is suspended, resumed or scaled."""
-        assert self.server.job is not None
-        if isinstance(change, bool):
-            self.server.edit(runPolicy={**self.server.job["spec"]["runPolicy"], "suspend": change})
-        else:
-            self.server.edit(workers={"replicas": change})
-            self.judge.fewest_workers = min(self.judge.fewest_workers, change)
-        if seconds:
-            self._live(seconds)
-
-    @event(
-        how=st.sampled_from(["another", "another, later", "another, at once", "none", "another"]),
-        weight=st.integers(0, 3),
-    )
-    def replace(self, how: str, weight: int) -> None:
-        """The job is deleted, and another one of its name made: at once, after its pods are gone, or never."""
-        if self.server.job is not None and (weight == 0 or finished(self.server.job.get("status", {}))):
-            self.server.withdraw()
-            if how == "another, later":
-                self._live(11)
-            if how != "another, at once":
-                self.server.collect_garbage()
-        if self.server.job is None and how != "none":
-            self.server.submit(self.manifest)
-            self.judge.fewest_workers = self.judge.replicas
-
     # The end.
 
     def teardown(self) -> None:
         """Nothing goes wrong any more, and time passes: all must be as it should be, and stay so."""
-        EVENTS[self.events] += 1
+        self.tally.lengths.append(self.events)
         self.faults.clear()
         while len(self.operators) > 1:
             self.operators.pop(0).die()
         operator = self.operators[0]
-        for _ in range(2):
+        for name in [None, *self.life.processes()[:1]]:
+            if name is not None and name in self.life.processes():
+                self.life.end(name, 137)  # only the deadline of its back-off wakes the job for it
             self._rest(operator)
             self.server.now += timedelta(seconds=301)
         assert_settled(self.judge)
@@ -238,12 +237,28 @@ class Histories(RuleBasedStateMachine):
                 soon = self.server.now + timedelta(seconds=10)
                 self.server.now = max(self.server.now, operator.due) if operator.due and operator.due < soon else soon
 
-    def _live(self, seconds: int) -> None:
-        """Time passes, pods start and leave, all is heard, and the work queue gives the job where it is due."""
+    def _strike(self, how: str, which: int, code: int) -> None:
+        strikes: dict[str, Callable[[str], None]] = {
+            "end": lambda name: self.life.end(name, code),
+            "run out of memory": self.life.run_out_of_memory,
+            "evict": self.server.evict,
+            "lose node": self.life.lose_node,
+            "delete": self.server.stop,
+            "remove": self.server.remove,
+        }
+        if names := sorted(self.server.live) if how in ("delete", "remove") else self.life.processes():
+            strikes[how](names[which % len(names)])
+
+    def live_on(self, seconds: int, heard: int | None) -> None:
+        """Time passes, pods begin and end, and the operators work."""
         self.server.now += timedelta(seconds=seconds)
         self.life.go_on()
         for operator in tuple(self.operators):
-            self._work(operator)
+            if heard is None:
+                self._work(operator)
+            else:
+                operator.hear(heard)
+                self._pass(operator)
 
     def _work(self, operator: Operator) -> None:
         operator.hear()
@@ -269,7 +284,7 @@ class Histories(RuleBasedStateMachine):
         if (point, when) in self.faults:
             fault = self.faults.pop((point, when))()
             if isinstance(fault, Crash):
-                CRASHES[point, when] += 1
+                self.tally.crashes[point, when] += 1
             raise fault
 
 
@@ -286,10 +301,12 @@ def histories_of(number: int) -> settings:
     )
 
 
-def run_histories(how: settings) -> None:
+def run_histories(how: settings) -> Tally:
     """Live through histories.
 
     Raises:
         AssertionError: the operator has done something wrong in one of them.
     """
+    Histories.tally = Tally()
     run_state_machine_as_test(Histories, settings=how)
+    return Histories.tally

@@ -15,6 +15,9 @@ WAYS = (
     "KUBECONFIG (a cluster whose nodes have the images) or GMETA_TEST_CLUSTER (the path of a cluster's control script)"
 )
 
+GONE_SECONDS = 120
+"""How long a deleted pod may stay: some kubelets tell of its end only when they next remove dead containers."""
+
 
 @dataclass(frozen=True)
 class Cluster:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from e2e_cluster import Cluster, wait_for
+from e2e_cluster import GONE_SECONDS, Cluster, wait_for
 from e2e_node import NODE_FOLDER, NodeAgent
 from local_job import MANIFEST
 
@@ -16,9 +16,6 @@ CHILDREN = ("pods,services,configmaps,networkpolicies", "-l", "gmeta.dev/job")
 ENDED = ("Succeeded", "Failed")
 LONG = {"epochs": 200}
 """Training that leaves time to disturb it."""
-
-GONE_SECONDS = 120
-"""A kubelet may take a minute, until it next removes dead containers, to report that a deleted pod has gone."""
 
 Status = dict[str, Any]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charts import CHART, ROOT
-from e2e_cluster import Cluster, wait_for
+from e2e_cluster import GONE_SECONDS, Cluster, wait_for
 from e2e_node import NodeAgent
 
 HELM = ROOT / ".cache/helm/helm4"
@@ -33,9 +33,14 @@ class Release:
     name: str = "gmeta-e2e"
     namespace: str = "gmeta-e2e"
 
-    @property
-    def _pods(self) -> str:
-        return f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component=operator"
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """The release is there while the block runs."""
+        self.install()
+        try:
+            yield
+        finally:
+            self.uninstall()
 
     def install(self) -> None:
         """Install it, or bring what an interrupted run has left up to date; wait until the operator is ready."""
@@ -45,9 +50,9 @@ class Release:
         self._rolled_out()
 
     def uninstall(self) -> None:
-        """Take it away; its pods are gone a little later."""
+        """Take it away, and fail if anything stays but the CRD."""
         self.helm("uninstall", self.name)
-        self.cluster.kubectl("wait", "pods", "-n", self.namespace, "-l", self._pods, "--for=delete", "--timeout=50s")
+        wait_for("the end of all that the release has made", lambda: self.left() == [], GONE_SECONDS)
 
     def helm(self, *arguments: str) -> str:
         """Run helm in its namespace; what it prints."""
@@ -92,10 +97,14 @@ class Release:
         """What the operator has written since its container started."""
         return self.cluster.kubectl("logs", f"deployment/{self.name}", "-n", self.namespace)
 
+    @property
+    def _pods(self) -> str:
+        return f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component=operator"
+
     def _scale(self, replicas: int) -> None:
         self.cluster.kubectl("scale", f"deployment/{self.name}", "-n", self.namespace, f"--replicas={replicas}")
         pods = ("pods", "-n", self.namespace, "-l", self._pods)
-        wait_for(f"{replicas} operators", lambda: len(self.cluster.names(*pods)) == replicas)
+        wait_for(f"{replicas} operators", lambda: len(self.cluster.names(*pods)) == replicas, GONE_SECONDS)
 
     def _rolled_out(self) -> None:
         self.cluster.kubectl("rollout", "status", f"deployment/{self.name}", "-n", self.namespace, "--timeout=50s")

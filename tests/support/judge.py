@@ -124,8 +124,8 @@ class Judge:
 
     def _is_echo(self, worker: Fate) -> bool:
         """Whether a worker has lost a coordinator that was replaced."""
-        coordinators = self.fates(COORDINATOR, worker.attempt)
-        return worker.code == 68 and worker.slot[0] == "worker" and coordinators[-1].number > worker.number
+        of_its_time = [fate for fate in self.fates(attempt=worker.attempt) if fate.slot in (COORDINATOR, worker.slot)]
+        return worker.code == 68 and worker.slot[0] == "worker" and of_its_time[-1].slot == COORDINATOR
 
     def _deletion(self, pod: Object) -> None:
         fate = self.ledger.fates[pod["metadata"]["uid"]]

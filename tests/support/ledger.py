@@ -134,7 +134,7 @@ def new_fate(pod: Object) -> Fate:
 
 
 def _read_container(fate: Fate, status: Mapping[str, Any]) -> None:
-    container = next(iter(status.get("containerStatuses", ())), {})
+    container: Mapping[str, Any] = next(iter(status.get("containerStatuses", ())), {})
     fate.ready = fate.ready or bool(container.get("ready"))
     if status["phase"] in ("Succeeded", "Failed"):
         end = container.get("state", {}).get("terminated", {})

@@ -1,11 +1,12 @@
 """One life of the operator over a simulated API server: its store and memory go with it."""
 
+import sys
 from collections import deque
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from simulated import KEY, Server
+from simulated import KEY, Server, owner
 
 from gmeta_api.objects import Object, PodDefaults
 from gmeta_operator.client import ApiError
@@ -30,6 +31,7 @@ class Operator:
     Attributes:
         events: what the watches have yet to tell, in the order of its happening.
         heard: what they have told.
+        newest: the newest version of each object that they have told of, by uid.
         due: when the work queue gives the job again; None where nothing but an event makes it.
     """
 
@@ -38,6 +40,7 @@ class Operator:
         self.store = Store()
         self.events: deque[Event] = deque()
         self.heard: list[Event] = []
+        self.newest: dict[str, int] = {}
         self.due: datetime | None = None
         self.controller = Controller(server, self.store, WorkQueue(), SETTINGS, self._ask, clock=lambda: server.now)
         self.connect()
@@ -55,11 +58,23 @@ class Operator:
 
     def take(self, event: Event) -> None:
         """The watches tell one event."""
-        self.heard.append(event)
         kind, thing = event
+        self.heard.append(event)
         hear = self.store.hear_pod if thing["kind"] == "Pod" else self.store.hear_job
         hear(kind, thing)
         self.due = self.server.now
+        self._assert_not_back(kind, thing)
+
+    def _assert_not_back(self, kind: str | None, thing: Object) -> None:
+        """What is known of an object never goes back to what was so before."""
+        uid = thing["metadata"]["uid"]
+        newest = self.newest.get(uid, 0)
+        self.newest[uid] = max(newest, sys.maxsize if kind == "DELETED" else int(thing["metadata"]["resourceVersion"]))
+        job = self.store.job(KEY)
+        known = self.store.pods(KEY, owner(thing)) if thing["kind"] == "Pod" else [job] if job else []
+        for other in known:
+            if other["metadata"]["uid"] == uid:
+                assert int(other["metadata"]["resourceVersion"]) >= self.newest[uid], "the store goes back"
 
     def lose(self, number: int) -> None:
         """An event is never told; but a watch begins with all there is, and a job that is new is never missed."""
