@@ -178,7 +178,7 @@ def the_back_off_limit_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@bug
+@subtle
 def an_echo_costs_a_restart(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "is_echo", lambda self, failure: False)
 
