@@ -15,7 +15,7 @@ def prepare(runtime: Runtime) -> int:
 
     data = runtime.document.spec.data
     assert data.prepare is not None, "the plan has this process only where the manifest has spec.data.prepare"
-    run(data.prepare, runtime.volumes[data.volume], runtime.dataset_folder)
+    run(data.prepare, runtime.data_folder, runtime.dataset_folder)
     return ExitCode.OK
 
 

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from gmeta_api.document import JobDocument
 from gmeta_api.errors import ManifestError, Problem
+from gmeta_api.spec import Spec
+from gmeta_worker.checkpoint.object_path import Folder, ObjectPath
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Runtime:
 
     Attributes:
         document: the job, its attempt and its checked spec.
-        volumes: folder of each volume.
+        volumes: folder of each volume, on a disk or in an object store.
         coordinator: address of the coordinator, `http://host:port`.
         metrics_port: where a worker serves its Prometheus metrics.
         worker_index: index of this worker among the job's workers.
@@ -28,7 +30,7 @@ class Runtime:
     """
 
     document: JobDocument
-    volumes: Mapping[str, Path]
+    volumes: Mapping[str, Folder]
     coordinator: str
     metrics_port: int
     worker_index: int
@@ -47,7 +49,7 @@ class Runtime:
         try:
             job = Path(environment["GMETA_JOB"])
             document = JobDocument.from_json(job.read_text())
-            volumes = {name: Path(folder) for name, folder in json.loads(environment["GMETA_VOLUMES"]).items()}
+            places = json.loads(environment["GMETA_VOLUMES"])
         except KeyError as missing:
             raise _problem(str(missing.args[0]), "expected this variable; start jobs with `gmeta run`") from None
         except OSError as error:
@@ -56,7 +58,7 @@ class Runtime:
             raise _problem("GMETA_JOB", f"the job document is not one of this version: {error}") from None
         return cls(
             document=document,
-            volumes=volumes,
+            volumes={name: _open_volume(document.spec, name, place) for name, place in places.items()},
             coordinator=environment.get("GMETA_COORDINATOR", ""),
             metrics_port=int(environment.get("GMETA_METRICS_PORT", "0")),
             worker_index=int(environment.get("GMETA_WORKER_INDEX", "0")),
@@ -69,20 +71,39 @@ class Runtime:
     @property
     def dataset_folder(self) -> Path:
         """Where the Meta-IO dataset lies."""
-        data = self.document.spec.data
-        return self.volumes[data.volume] / data.path
+        return self.data_folder / self.document.spec.data.path
 
     @property
-    def run_folder(self) -> Path:
+    def data_folder(self) -> Path:
+        """The volume of the dataset, and of the source that it is prepared from."""
+        name = self.document.spec.data.volume
+        folder = self.volumes[name]
+        if isinstance(folder, ObjectPath):
+            raise _problem("spec.data.volume", f"'{name}' is an object store; data is read from folders only")
+        return folder
+
+    @property
+    def run_folder(self) -> Folder:
         """Where commits and the report go."""
         checkpoint = self.document.spec.checkpoint
         return self.volumes[checkpoint.volume] / checkpoint.path
 
     @property
-    def origin_folder(self) -> Path | None:
+    def origin_folder(self) -> Folder | None:
         """The run, or the commit, that training starts from; None where it starts from fresh weights."""
         origin = self.document.spec.training.init_from
         return None if origin is None else self.volumes[origin.volume] / origin.path
+
+
+def _open_volume(spec: Spec, name: str, place: str) -> Folder:
+    if "://" not in place:
+        return Path(place)
+    store = next(volume.object_store for volume in spec.volumes if volume.name == name)
+    endpoint = store.endpoint if store else None
+    try:
+        return ObjectPath.open(place, {"endpoint": endpoint} if endpoint else {})
+    except OSError as error:
+        raise _problem(f"spec.volumes: '{name}'", f"{place} cannot be opened: {error.strerror}") from None
 
 
 def _problem(path: str, message: str) -> ManifestError:

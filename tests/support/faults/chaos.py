@@ -1,6 +1,7 @@
 """Faults at random moments of a history's beginning; then it is left in peace, and has to come to its end."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faults.clock import Process
@@ -102,8 +103,9 @@ def damage_the_newest_commit(history: "History") -> bool:
     world, commits = history.world, list_commits(history.world.folder)
     if not commits:
         return False
-    path = world.random.choice(sorted(commits[0].path.iterdir()))
-    world.damaged.add(commits[0].path)
+    folder = Path(str(commits[0].path))
+    path = world.random.choice(sorted(folder.iterdir()))
+    world.damaged.add(folder)
     data = bytearray(path.read_bytes())
     if world.chance(0.5):
         data = data[: world.random.randint(0, len(data) - 1)]
@@ -118,8 +120,9 @@ def hide_the_newest_commit(history: "History") -> bool:
     world, commits = history.world, list_commits(history.world.folder)
     if not commits:
         return False
-    path = world.random.choice(sorted(commits[0].path.iterdir()))
-    world.damaged.add(commits[0].path)
+    folder = Path(str(commits[0].path))
+    path = world.random.choice(sorted(folder.iterdir()))
+    world.damaged.add(folder)
     hidden = path.with_name(path.name + ".hidden")
     path.rename(hidden)
 

@@ -112,7 +112,7 @@ def test_commits_that_training_has_gone_on_from_before_do_not_push_out_whole_one
         write_commit(step, attempt, auc(step / 100))
     (tmp_path / "a0" / "s30").mkdir()
     removed = prune(tmp_path, 2, (0, 15))
-    assert {path.relative_to(tmp_path).as_posix() for path in removed} == {"a0/s20", "a0/s10", "a0/s5"}
+    assert {str(path).removeprefix(f"{tmp_path}/") for path in removed} == {"a0/s20", "a0/s10", "a0/s5"}
     assert [(folder.attempt, folder.step) for folder in list_commits(tmp_path)] == [(1, 2), (0, 15)]
     assert (tmp_path / "a0" / "s30").exists(), "somebody may be writing it"
 

@@ -87,7 +87,7 @@ def test_any_ranks_read_what_any_ranks_have_written(writers: list[int], readers:
 
 def test_a_rank_reads_only_the_files_that_hold_its_blocks(tmp_path: Path) -> None:
     commit, _ = committed(tmp_path, [0, 2048, 4096])
-    for path in sorted(commit.folder.glob("rows-*")):
+    for path in sorted(Path(str(commit.folder)).glob("rows-*")):
         if not path.name.startswith("rows-1024-2048"):
             path.unlink()
     ((lo, hi, _),) = load_commit(commit).row_groups(range(1500, 1700))
@@ -110,7 +110,7 @@ def damage_elsewhere(path: Path, entry: dict[str, Any]) -> str:
 def no_tensors(path: Path, entry: dict[str, Any]) -> str:
     return (
         _replace(path, entry, b"not safetensors")
-        + "is not a safetensors file (Error while deserializing header: header too large)"
+        + "is not a safetensors file (Error while deserializing: header too large)"
     )
 
 
@@ -136,7 +136,7 @@ def test_a_bad_file_is_named_though_only_a_part_of_it_is_wanted(damage: Any, tmp
     fields = commit.manifest.model_dump()
     entry = next(file for file in fields["files"] if file["blocks"] == (0, 1024))
     expected = damage(commit.folder / entry["path"], entry)
-    (commit.folder / "manifest.json").write_text(CommitManifest.model_validate(fields).model_dump_json())
+    Path(f"{commit.folder}/manifest.json").write_text(CommitManifest.model_validate(fields).model_dump_json())
     with pytest.raises(CheckpointError) as error:
         list(load_commit(open_commit(commit.folder)).row_groups(range(5, 7)))
     assert str(error.value) == expected

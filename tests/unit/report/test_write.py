@@ -102,7 +102,7 @@ def test_every_history_gives_a_whole_report(case: str, history: Any, document: M
         expected.model_dump_json()
     )
     json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
-    parsed = Page(page.read_text())
+    parsed = Page(page.read_bytes().decode())
     pngs = [(tmp_path / f"{figure}.png").read_bytes() for figure in figures]
     assert sorted(parsed.images) == sorted(pngs), "the page holds the figures themselves"
     assert all(png.startswith(PNG) for png in pngs)
@@ -111,7 +111,7 @@ def test_every_history_gives_a_whole_report(case: str, history: Any, document: M
 
 
 def test_the_page_says_what_matters(history: Any, document: MakeDocument, tmp_path: Path) -> None:
-    text = " ".join(Page(write_report(tmp_path, document(), full(history).events).read_text()).words)
+    text = " ".join(Page(write_report(tmp_path, document(), full(history).events).read_bytes().decode()).words)
     assert text.startswith("demo: G-Meta report demo MAML · DLRM · data:movies succeeded : all steps")
     assert "0.6750 test AUC, 10-shot, adapted 0.5000 test GAUC, 10-shot, adapted" in text
     assert "556 samples/s 22 task batches/s 21.6 s training 26.0 s wall time" in text
@@ -121,7 +121,7 @@ def test_the_page_says_what_matters(history: Any, document: MakeDocument, tmp_pa
 
 
 def test_the_page_without_data_says_so(document: MakeDocument, tmp_path: Path) -> None:
-    text = " ".join(Page(write_report(tmp_path, document(), []).read_text()).words)
+    text = " ".join(Page(write_report(tmp_path, document(), []).read_bytes().decode()).words)
     assert "The model was not evaluated before the run ended." in text
     assert "No step was reported before the run ended." in text
 
@@ -129,7 +129,7 @@ def test_the_page_without_data_says_so(document: MakeDocument, tmp_path: Path) -
 def test_what_users_write_is_escaped(history: Any, document: MakeDocument, tmp_path: Path) -> None:
     message = "<script>alert('x')</script> & more"
     history.formed(0.0).finish(1.0, "failed", message, 1)
-    page = write_report(tmp_path, document(), history.events).read_text()
+    page = write_report(tmp_path, document(), history.events).read_bytes().decode()
     assert "<script" not in page
     assert message in " ".join(Page(page).words)
 
@@ -137,7 +137,7 @@ def test_what_users_write_is_escaped(history: Any, document: MakeDocument, tmp_p
 def test_the_page_needs_nothing_else_and_fits_light_and_dark(
     history: Any, document: MakeDocument, tmp_path: Path
 ) -> None:
-    page = write_report(tmp_path, document(), full(history).events).read_text()
+    page = write_report(tmp_path, document(), full(history).events).read_bytes().decode()
     assert not re.search(r"https?://|@import|url\(|<link|<script", page)
     assert "prefers-color-scheme: dark" in page
 

@@ -173,7 +173,7 @@ def test_the_state_of_other_optimisers_is_refused_and_their_weights_are_not(orig
 
 def test_all_ranks_start_from_what_rank_0_finds(origin: Commit, tmp_path: Path) -> None:
     """The other job may make a commit, and delete one, at any moment."""
-    run = origin.folder.parents[1]
+    run = origin.folder.parent.parent
 
     def opened(group: Group) -> LoadedCommit:
         return open_origin(run if group.rank == 0 else _with_a_newer_commit(origin, tmp_path), group)
@@ -189,7 +189,7 @@ def test_all_ranks_start_from_what_rank_0_finds(origin: Commit, tmp_path: Path) 
 def _with_a_newer_commit(origin: Commit, folder: Path) -> Path:
     """The same run as another rank sees it a moment later."""
     if not (folder / "a0").exists():
-        shutil.copytree(origin.folder, folder / "a0" / origin.folder.name)
+        shutil.copytree(str(origin.folder), folder / "a0" / origin.folder.name)
         newer = origin.manifest.model_copy(
             update={
                 "step": 99,
@@ -197,6 +197,6 @@ def _with_a_newer_commit(origin: Commit, folder: Path) -> Path:
                 "evaluation": Score(metric="auc", value=0.9),
             }
         )
-        shutil.copytree(origin.folder, folder / "a0" / "s99")
+        shutil.copytree(str(origin.folder), folder / "a0" / "s99")
         (folder / "a0" / "s99" / "manifest.json").write_text(newer.model_dump_json())
     return folder

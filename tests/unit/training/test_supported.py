@@ -45,7 +45,7 @@ def job(**groups: object) -> MetaTrainingJob:
         ),
         (
             {"volumes": [{"name": "data", "objectStore": {"uri": "s3://bucket/jobs"}}]},
-            f"spec.volumes[0].objectStore: an object store {ONLY} folders; use a claim or emptyDir",
+            f"spec.data.volume: an object store {ONLY} folders for data; use a claim, and copy the dataset to it",
         ),
     ],
 )

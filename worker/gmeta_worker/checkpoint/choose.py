@@ -1,14 +1,13 @@
 """Choosing a commit of a run: the newest whole one, or the best."""
 
-from pathlib import Path
-
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.folders import CommitFolder, list_commits
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME, Score
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.checkpoint.reader import Commit, open_commit, verify
 
 
-def newest_valid(run_folder: Path) -> tuple[Commit | None, tuple[str, ...]]:
+def newest_valid(run_folder: Folder) -> tuple[Commit | None, tuple[str, ...]]:
     """Return the newest whole commit of a run, and a message for each damaged one that was skipped for it."""
     skipped: list[str] = []
     for folder in list_commits(run_folder):
@@ -22,7 +21,7 @@ def newest_valid(run_folder: Path) -> tuple[Commit | None, tuple[str, ...]]:
     return None, tuple(skipped)
 
 
-def require_newest(run_folder: Path) -> tuple[Commit, tuple[str, ...]]:
+def require_newest(run_folder: Folder) -> tuple[Commit, tuple[str, ...]]:
     """Return what `newest_valid` returns, but raise CheckpointError when there is no whole commit."""
     commit, skipped = newest_valid(run_folder)
     if commit is None:
@@ -31,7 +30,7 @@ def require_newest(run_folder: Path) -> tuple[Commit, tuple[str, ...]]:
     return commit, skipped
 
 
-def best(run_folder: Path) -> Commit | None:
+def best(run_folder: Folder) -> Commit | None:
     """Return the commit with the best evaluation, the newer one on a tie; unreadable ones do not count."""
     chosen: Commit | None = None
     for folder in list_commits(run_folder):
@@ -41,7 +40,7 @@ def best(run_folder: Path) -> Commit | None:
     return chosen
 
 
-def delivered(folder: Path) -> Commit:
+def delivered(folder: Folder) -> Commit:
     """Return what a run delivers: its best commit, else its newest one; a commit's own folder names that commit.
 
     Raises:

@@ -1,14 +1,16 @@
 """The coordinator's side of a commit: the manifest, written last, is the commit."""
 
-from pathlib import Path
-
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.files import replace_durably, sync_folder
-from gmeta_worker.checkpoint.folders import attempts
+from gmeta_worker.checkpoint.folders import attempts, readable
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME, CommitManifest
+from gmeta_worker.checkpoint.object_path import Folder, ObjectPath
+
+CLAIM_NAME = "claim.json"
+"""What makes an attempt's folder in an object store, where there are no empty ones."""
 
 
-def claim_attempt(run_folder: Path, attempt: int) -> None:
+def claim_attempt(run_folder: Folder, attempt: int) -> None:
     """Make `attempt` the run folder's current one; every older coordinator is fenced from then on.
 
     Raises:
@@ -17,7 +19,10 @@ def claim_attempt(run_folder: Path, attempt: int) -> None:
     require_current(run_folder, attempt)
     folder = run_folder / f"a{attempt}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(folder, ObjectPath):
+            (folder / CLAIM_NAME).write_pieces(memoryview(b"{}"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
         sync_folder(run_folder)
     except OSError as error:
         raise CheckpointError(
@@ -25,7 +30,7 @@ def claim_attempt(run_folder: Path, attempt: int) -> None:
         ) from error
 
 
-def require_current(run_folder: Path, attempt: int) -> None:
+def require_current(run_folder: Folder, attempt: int) -> None:
     """Raise CheckpointError when a newer attempt than `attempt` owns the run folder."""
     newest = max(attempts(run_folder), default=attempt)
     if newest > attempt:
@@ -35,7 +40,7 @@ def require_current(run_folder: Path, attempt: int) -> None:
         )
 
 
-def publish(run_folder: Path, manifest: CommitManifest) -> None:
+def publish(run_folder: Folder, manifest: CommitManifest) -> None:
     """Make the files that `manifest` lists a commit. Repeating it is harmless.
 
     Raises:
@@ -46,7 +51,8 @@ def publish(run_folder: Path, manifest: CommitManifest) -> None:
     folder = run_folder / manifest.folder
     for file in manifest.files:
         path = folder / file.path
-        found = path.stat().st_size if path.is_file() else None
+        with readable(path):
+            found = path.stat().st_size if path.is_file() else None
         if found != file.bytes:
             state = "is missing" if found is None else f"has {found} bytes"
             raise CheckpointError(

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME
+from gmeta_worker.checkpoint.object_path import Folder
 
 
 class CommitFolder(NamedTuple):
@@ -13,34 +15,46 @@ class CommitFolder(NamedTuple):
 
     attempt: int
     step: int
-    path: Path
+    path: Folder
 
 
-def attempts(run_folder: Path) -> list[int]:
+@contextmanager
+def readable(folder: Folder) -> Iterator[None]:
+    """Raise what goes wrong while a folder is looked at as CheckpointError."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); repair the volume") from error
+
+
+def attempts(run_folder: Folder) -> list[int]:
     """Return the attempts that have a folder."""
-    return sorted(attempt for attempt, _ in _numbered(run_folder, "a"))
+    with readable(run_folder):
+        return sorted(attempt for attempt, _ in _numbered(run_folder, "a"))
 
 
-def next_attempt(run_folder: Path) -> int:
+def next_attempt(run_folder: Folder) -> int:
     """Return the attempt that a new start in the run folder gets: one more than the last, 0 in a fresh folder."""
     return max(attempts(run_folder), default=-1) + 1
 
 
-def commit_folders(run_folder: Path) -> list[CommitFolder]:
+def commit_folders(run_folder: Folder) -> list[CommitFolder]:
     """Return every commit folder, whole or half-written, oldest first: by attempt, then by step."""
-    return sorted(
-        CommitFolder(attempt, step, path)
-        for attempt, folder in _numbered(run_folder, "a")
-        for step, path in _numbered(folder, "s")
-    )
+    with readable(run_folder):
+        return sorted(
+            CommitFolder(attempt, step, path)
+            for attempt, folder in _numbered(run_folder, "a")
+            for step, path in _numbered(folder, "s")
+        )
 
 
-def list_commits(run_folder: Path) -> list[CommitFolder]:
+def list_commits(run_folder: Folder) -> list[CommitFolder]:
     """Return the folders that hold a manifest, newest first; none of them is checked."""
-    return [folder for folder in reversed(commit_folders(run_folder)) if (folder.path / MANIFEST_NAME).is_file()]
+    with readable(run_folder):
+        return [folder for folder in reversed(commit_folders(run_folder)) if (folder.path / MANIFEST_NAME).is_file()]
 
 
-def _numbered(folder: Path, letter: str) -> Iterator[tuple[int, Path]]:
+def _numbered(folder: Folder, letter: str) -> Iterator[tuple[int, Folder]]:
     if not folder.is_dir():
         return
     for path in folder.iterdir():

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import safetensors
@@ -14,7 +12,8 @@ from torch import Tensor
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.manifest import CommitManifest, FileEntry
-from gmeta_worker.checkpoint.reader import Commit, read_pieces, require_intact, require_whole
+from gmeta_worker.checkpoint.object_path import Folder
+from gmeta_worker.checkpoint.reader import Commit, read_pieces, require_intact
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class LoadedCommit:
         """Yield (lo, hi, tensors) for the virtual blocks [lo, hi) of every file that has some of the wanted ones.
 
         Whoever wrote the files, and however many there were: only the files that hold wanted blocks are read, and of
-        a file that holds others too only the wanted blocks are loaded.
+        a file that holds others too only the wanted blocks are kept.
 
         Args:
             owned: the wanted blocks; all of them where none are given.
@@ -96,27 +95,18 @@ def load_tensors(commit: Commit, file: FileEntry) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise _no_tensors(path, error) from error
+        raise CheckpointError(f"{path}: is not a safetensors file ({error})") from error
 
 
 def _load_blocks(commit: Commit, file: FileEntry, held: tuple[int, int], lo: int, hi: int) -> dict[str, Tensor]:
-    """Load the virtual blocks [lo, hi) of a file of the blocks `held`; all of it is checked, little of it is kept."""
+    """Load a file of the blocks `held`, which is checked whole, and keep the virtual blocks [lo, hi)."""
     path = commit.folder / file.path
-    require_whole(path, file)
-    try:
-        with safetensors.safe_open(path, framework="pt") as tensors:
-            return {name: _blocks(path, name, tensors.get_slice(name), held, lo, hi) for name in tensors.keys()}  # noqa: SIM118  # it is no mapping
-    except safetensors.SafetensorError as error:
-        raise _no_tensors(path, error) from error
+    return {name: _blocks(path, name, tensor, held, lo, hi) for name, tensor in load_tensors(commit, file).items()}
 
 
-def _blocks(path: Path, name: str, tensor: Any, held: tuple[int, int], lo: int, hi: int) -> Tensor:  # noqa: ANN401  # the library has no types
-    shape, blocks = tensor.get_shape(), held[1] - held[0]
+def _blocks(path: Folder, name: str, tensor: Tensor, held: tuple[int, int], lo: int, hi: int) -> Tensor:
+    shape, blocks = list(tensor.shape), held[1] - held[0]
     if not shape or shape[0] % blocks:
         raise CheckpointError(f"{path}: tensor '{name}' has shape {shape}, expected the rows of {blocks} blocks")
     rows = shape[0] // blocks
-    return cast("Tensor", tensor[(lo - held[0]) * rows : (hi - held[0]) * rows])
-
-
-def _no_tensors(path: Path, error: safetensors.SafetensorError) -> CheckpointError:
-    return CheckpointError(f"{path}: is not a safetensors file ({error})")
+    return tensor[(lo - held[0]) * rows : (hi - held[0]) * rows].clone()  # the file's memory goes

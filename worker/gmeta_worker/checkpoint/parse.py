@@ -1,15 +1,15 @@
 """From the bytes of a manifest to a checked one, with a message a user can act on for everything that may be wrong."""
 
 import json
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.manifest import FORMAT_VERSION, CommitManifest
+from gmeta_worker.checkpoint.object_path import Folder
 
 
-def parse_manifest(path: Path, data: bytes) -> CommitManifest:
+def parse_manifest(path: Folder, data: bytes) -> CommitManifest:
     """Parse and check the manifest file `path` that holds `data`.
 
     Raises:
@@ -25,7 +25,7 @@ def parse_manifest(path: Path, data: bytes) -> CommitManifest:
         raise CheckpointError(f"{path}: {f'{where}: ' if where else ''}{message}") from error
 
 
-def _json_object(path: Path, data: bytes) -> dict[str, object]:
+def _json_object(path: Folder, data: bytes) -> dict[str, object]:
     try:
         value = json.loads(data)
     except ValueError as error:
@@ -35,7 +35,7 @@ def _json_object(path: Path, data: bytes) -> dict[str, object]:
     return value
 
 
-def _require_known_format(path: Path, version: object) -> None:
+def _require_known_format(path: Folder, version: object) -> None:
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: has format version {version!r}, this version of gmeta reads version {FORMAT_VERSION}; "

@@ -1,16 +1,14 @@
 """Deleting commits that nobody needs any more."""
 
-import shutil
-from pathlib import Path
-
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.choose import best
-from gmeta_worker.checkpoint.files import sync_folder
+from gmeta_worker.checkpoint.files import remove_tree, sync_folder
 from gmeta_worker.checkpoint.folders import CommitFolder, commit_folders, list_commits
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME
+from gmeta_worker.checkpoint.object_path import Folder
 
 
-def prune(run_folder: Path, keep: int, newest: tuple[int, int]) -> list[Path]:
+def prune(run_folder: Folder, keep: int, newest: tuple[int, int]) -> list[Folder]:
     """Delete all commits but the newest `keep` and the best.
 
     Half-written folders that are older than the newest commit go too: nobody will finish them. So do the attempt's
@@ -48,7 +46,7 @@ def _delete(folder: CommitFolder) -> None:
     try:
         (folder.path / MANIFEST_NAME).unlink(missing_ok=True)
         sync_folder(folder.path)
-        shutil.rmtree(folder.path)
+        remove_tree(folder.path)
     except OSError as error:
         raise CheckpointError(
             f"{folder.path}: cannot delete the old commit ({error.strerror}); fix the folder's permissions"

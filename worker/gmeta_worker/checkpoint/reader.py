@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import xxhash
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint.folders import list_commits
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME, CommitManifest, FileEntry
+from gmeta_worker.checkpoint.object_path import Folder, ObjectPath
 from gmeta_worker.checkpoint.parse import parse_manifest
 
 READ_BYTES = 8 * 2**20
@@ -19,10 +19,10 @@ class Commit:
     """A commit on disk: its manifest and its absolute folder."""
 
     manifest: CommitManifest
-    folder: Path
+    folder: Folder
 
 
-def open_commit(folder: Path) -> Commit:
+def open_commit(folder: Folder) -> Commit:
     """Read the manifest of the commit in `folder`; its other files are only checked when they are read.
 
     Raises:
@@ -40,7 +40,7 @@ def open_commit(folder: Path) -> Commit:
     return Commit(parse_manifest(path, data), folder.absolute())
 
 
-def _not_a_commit(folder: Path) -> str:
+def _not_a_commit(folder: Folder) -> str:
     if commits := list_commits(folder):
         return f"{folder}: is a run folder, not a commit; name one of its commits, like {commits[0].path}"
     return (
@@ -59,7 +59,7 @@ def verify(commit: Commit) -> None:
         require_whole(commit.folder / file.path, file)
 
 
-def require_whole(path: Path, file: FileEntry) -> None:
+def require_whole(path: Folder, file: FileEntry) -> None:
     """Read the file at `path` against the size and checksum of its entry.
 
     Raises:
@@ -72,13 +72,16 @@ def require_whole(path: Path, file: FileEntry) -> None:
     require_intact(path, file, size, digest.hexdigest())
 
 
-def read_pieces(path: Path) -> Iterator[bytes]:
+def read_pieces(path: Folder) -> Iterator[bytes]:
     """Yield the bytes of a commit's file, a few MiB at a time.
 
     Raises:
         CheckpointError: the file is missing or cannot be read.
     """
     try:
+        if isinstance(path, ObjectPath):
+            yield from path.read_pieces(READ_BYTES)
+            return
         with path.open("rb") as file:
             while piece := file.read(READ_BYTES):
                 yield piece
@@ -88,7 +91,7 @@ def read_pieces(path: Path) -> Iterator[bytes]:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def require_intact(path: Path, file: FileEntry, size: int, digest: str) -> None:
+def require_intact(path: Folder, file: FileEntry, size: int, digest: str) -> None:
     """Raise CheckpointError unless size and checksum of the file at `path` are those of its entry."""
     if size != file.bytes:
         raise CheckpointError(f"{path}: has {size} bytes, the manifest says {file.bytes}")

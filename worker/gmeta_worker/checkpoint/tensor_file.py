@@ -8,13 +8,13 @@ header, and the tensors' bytes.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import xxhash
 from torch import Tensor
 
 from gmeta_worker.checkpoint.files import write_durably
+from gmeta_worker.checkpoint.object_path import Folder
 
 _DTYPES = {
     torch.float64: "F64",
@@ -39,7 +39,7 @@ class Written:
     xxh3: str
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Written:
+def write_tensors(path: Folder, tensors: Mapping[str, Tensor]) -> Written:
     """Write `tensors` to the safetensors file `path`, durably.
 
     Raises:

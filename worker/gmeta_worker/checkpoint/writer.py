@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from gmeta_worker.checkpoint.files import sync_folder
 from gmeta_worker.checkpoint.manifest import FileEntry, Layout, commit_folder
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.checkpoint.tensor_file import write_tensors
 
 GROUP_BYTES = 64 * 2**20
@@ -34,7 +34,7 @@ class CommitWriter:
     """
 
     def __init__(
-        self, run_folder: Path, attempt: int, generation: int, layout: Layout, owned: range | None = None
+        self, run_folder: Folder, attempt: int, generation: int, layout: Layout, owned: range | None = None
     ) -> None:
         self._run_folder = run_folder
         self._attempt = attempt
@@ -77,7 +77,7 @@ class CommitWriter:
 
     def _write(
         self,
-        folder: Path,
+        folder: Folder,
         stem: str,
         kind: Literal["rows", "dense", "vocabulary"],
         tensors: Mapping[str, Tensor],

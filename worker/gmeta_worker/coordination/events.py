@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from gmeta_api.errors import CheckpointError, CoordinationError
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.checkpoint.record import Record
 from gmeta_worker.coordination.messages import Progress, Recorded
 
@@ -60,7 +61,7 @@ class EventLog:
         Raises:
             CheckpointError: it cannot be written; the file is as before.
         """
-        line = event.model_dump_json().encode() + b"\n"
+        line = to_line(event)
         size = os.fstat(self._descriptor).st_size
         try:
             self._write(line, durable=not isinstance(event.message, Progress))
@@ -68,6 +69,9 @@ class EventLog:
             os.ftruncate(self._descriptor, size)
             raise CheckpointError(_cannot_write(self._path, error)) from error
         self.events.append(event)
+
+    def require_held(self) -> None:
+        """Nothing to do: nobody can take a lock away."""
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +105,11 @@ class EventLog:
         return parse_events(self._path, data[:whole])
 
 
+def to_line(event: Event) -> bytes:
+    """Return the line of an event."""
+    return event.model_dump_json().encode() + b"\n"
+
+
 def read_events(path: Path) -> tuple[Event, ...]:
     """Read an event file, without a last line that is still being written.
 
@@ -111,7 +120,7 @@ def read_events(path: Path) -> tuple[Event, ...]:
     return parse_events(path, data[: data.rfind(b"\n") + 1])
 
 
-def parse_events(path: Path, data: bytes) -> tuple[Event, ...]:
+def parse_events(path: Folder, data: bytes) -> tuple[Event, ...]:
     """Parse the lines of the event file `path`.
 
     Raises:
@@ -138,7 +147,7 @@ def _cannot_write(path: Path, error: OSError) -> str:
     return f"{path}: cannot be written ({error.strerror}); free space on the checkpoint volume or fix its permissions"
 
 
-def _parse(path: Path, number: int, line: bytes) -> Event:
+def _parse(path: Folder, number: int, line: bytes) -> Event:
     try:
         return Event.model_validate_json(line)
     except ValidationError as error:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -17,8 +16,10 @@ from gmeta_worker.checkpoint.choose import newest_valid
 from gmeta_worker.checkpoint.commit import claim_attempt, publish
 from gmeta_worker.checkpoint.fit import require_same_job
 from gmeta_worker.checkpoint.manifest import CommitManifest
+from gmeta_worker.checkpoint.object_path import Folder, ObjectPath
 from gmeta_worker.checkpoint.prune import prune
 from gmeta_worker.coordination.commits import Commits
+from gmeta_worker.coordination.event_object import EventObject
 from gmeta_worker.coordination.events import EVENTS_NAME, Event, EventLog, job_clock_start, wall_time
 from gmeta_worker.coordination.membership import Rules
 from gmeta_worker.coordination.messages import Join, Message, Reply, ShardWritten
@@ -48,8 +49,8 @@ class Job:
     def __init__(
         self,
         document: JobDocument,
-        run_folder: Path,
-        events: EventLog,
+        run_folder: Folder,
+        events: EventLog | EventObject,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = wall_time,
         rules: Callable[[], Rules] | None = None,
@@ -92,6 +93,7 @@ class Job:
             outcome = transition(with_commit(self._state, *self._newest_commit()), message, self._now())
         for effect in outcome.effects:
             if isinstance(effect, Publish):
+                self._log.require_held()
                 publish(self._folder, effect.manifest)
             else:
                 self._append(effect)
@@ -126,14 +128,15 @@ class Job:
 
 
 @contextmanager
-def open_job(document: JobDocument, run_folder: Path, rules: Callable[[], Rules] | None = None) -> Iterator[Job]:
+def open_job(document: JobDocument, run_folder: Folder, rules: Callable[[], Rules] | None = None) -> Iterator[Job]:
     """Hold the run folder and the job in it; `rules` as for Job.
 
     Raises:
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
         CoordinationError: another coordinator holds the run folder, or its events are damaged.
     """
-    with EventLog(run_folder / EVENTS_NAME) as events:
+    path = run_folder / EVENTS_NAME
+    with EventObject(path) if isinstance(path, ObjectPath) else EventLog(path) as events:
         yield Job(document, run_folder, events, rules=rules)
 
 

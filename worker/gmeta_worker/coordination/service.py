@@ -11,6 +11,7 @@ from aiohttp import web
 from gmeta_api.document import JobDocument
 from gmeta_api.errors import CoordinationError, GMetaError
 from gmeta_api.exit_codes import ExitCode
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.coordination.job import Job, open_job
 from gmeta_worker.coordination.last_words import to_last_words
@@ -22,7 +23,7 @@ DRAIN_SECONDS = 20.0
 GOODBYE_SECONDS = 3.0
 """Longest wait for the workers to hear that the attempt has ended, and to leave."""
 
-ReportWriter = Callable[[Path, JobDocument, Sequence[Event]], object]
+ReportWriter = Callable[[Folder, JobDocument, Sequence[Event]], object]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def run_coordinator(
     document: JobDocument,
     host: str,
     port: int,
-    run_folder: Path,
+    run_folder: Folder,
     write_report: ReportWriter,
     last_words: Path | None = None,
     job_file: Path | None = None,

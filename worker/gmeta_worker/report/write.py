@@ -1,15 +1,15 @@
 """Writing the report into the run folder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from gmeta_api.document import JobDocument
 from gmeta_worker.checkpoint.files import replace_durably
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.coordination.events import Event
 from gmeta_worker.report.build import build_report
 
 
-def write_report(run_folder: Path, document: JobDocument, events: Sequence[Event]) -> Path:
+def write_report(run_folder: Folder, document: JobDocument, events: Sequence[Event]) -> Folder:
     """Write `report.json`, a PNG a figure and `report.html` into the run folder; return the path of the page.
 
     Raises:

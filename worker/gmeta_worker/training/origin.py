@@ -1,7 +1,6 @@
 """Starting from another run's commit: what it has learned goes on, in tables that may have grown since."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.checkpoint import Layout, LoadedCommit, delivered, load_commit, open_commit
 from gmeta_worker.checkpoint.manifest import MANIFEST_NAME, commit_folder
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.embedding import BlockLayout
 from gmeta_worker.parallel import Group, broadcast
 from gmeta_worker.training.commits import restore_model, restore_optimizer
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 _WEIGHTS = "weights"
 
 
-def open_origin(folder: Path, group: Group) -> LoadedCommit:
+def open_origin(folder: Folder, group: Group) -> LoadedCommit:
     """Load what a run delivers, or the commit in `folder`: the same one on every rank, though the run may go on.
 
     Raises:

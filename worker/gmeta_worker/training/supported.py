@@ -21,9 +21,10 @@ def _unsupported(spec: Spec) -> Iterator[Problem]:
     if spec.data.prepare is not None and len(spec.data.prepare.labels) > 1:
         count = f"{len(spec.data.prepare.labels)} labels"
         yield _problem("spec.data.prepare.labels", count, "one label; keep the first and make a dataset for each other")
-    for index, volume in enumerate(spec.volumes):
-        if volume.object_store is not None:
-            yield _problem(f"spec.volumes[{index}].objectStore", "an object store", "folders; use a claim or emptyDir")
+    if any(volume.object_store and volume.name == spec.data.volume for volume in spec.volumes):
+        yield _problem(
+            "spec.data.volume", "an object store", "folders for data; use a claim, and copy the dataset to it"
+        )
 
 
 def _problem(path: str, received: object, supported: str) -> Problem:
