@@ -1,13 +1,14 @@
 """The coordinator's events, as they lie in a run folder."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+from gmeta_worker.checkpoint.object_path import Folder
 
-def events_of(run_folder: Path, kind: str) -> list[dict[str, Any]]:
+
+def events_of(run_folder: Folder, kind: str) -> list[dict[str, Any]]:
     """The events of a kind so far; none before there is a coordinator."""
     path = run_folder / "events.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_bytes().decode().splitlines() if path.exists() else []
     messages = [json.loads(line)["message"] for line in lines if line.endswith("}")]
     return [message for message in messages if message["kind"] == kind]

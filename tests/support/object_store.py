@@ -1,5 +1,6 @@
 """An S3 server on this machine."""
 
+import logging
 import os
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The endpoint of a server with the bucket `bucket`; the credentials are in the environment."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

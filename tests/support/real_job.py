@@ -19,6 +19,7 @@ from gmeta_api.load import parse_job, validate
 from gmeta_api.plan import Plan, Process, Site, make_plan
 from gmeta_api.spec import PrepareSpec
 from gmeta_worker.checkpoint import Commit, load_commit
+from gmeta_worker.checkpoint.object_path import Folder, ObjectPath
 from gmeta_worker.coordination.client import CoordinatorClient
 from gmeta_worker.coordination.status import Status
 from gmeta_worker.embedding import BLOCKS, BlockLayout
@@ -57,14 +58,23 @@ def write_samples(folder: Path) -> None:
     prepare(validate(PrepareSpec, dict(PREPARE)), folder, folder / "dataset")
 
 
-def manifest(workers: int, pause: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Store:
+    """An object store for the run folder."""
+
+    uri: str
+    endpoint: str
+
+
+def manifest(workers: int, pause: float, store: Store | None) -> dict[str, Any]:
     """A job whose final rows say how often each sample was trained on."""
+    runs = {"emptyDir": {}} if store is None else {"objectStore": {"uri": store.uri, "endpoint": store.endpoint}}
     return {
         "apiVersion": "gmeta.dev/v1alpha1",
         "kind": "MetaTrainingJob",
         "metadata": {"name": "counting"},
         "spec": {
-            "volumes": [{"name": "data", "emptyDir": {}}, {"name": "runs", "emptyDir": {}}],
+            "volumes": [{"name": "data", "emptyDir": {}}, {"name": "runs", **runs}],
             "data": {"volume": "data", "path": "dataset"},
             "model": {"type": "counting_model:Counting", "args": {"pause": pause}, "embeddingDim": 2},
             "meta": {"algorithm": "Joint"},
@@ -89,6 +99,7 @@ class RealJob:
     folder: Path
     workers: int
     pause: float = 0.08
+    store: Store | None = None
     attempt: int = 0
     coordinator: "subprocess.Popen[bytes] | None" = None
     agents: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict)
@@ -104,15 +115,22 @@ class RealJob:
         return self.folder / "runs" / "run"
 
     @property
+    def run(self) -> Folder:
+        """The run folder, wherever it is."""
+        if self.store is None:
+            return self.run_folder
+        return ObjectPath.open(self.store.uri, {"endpoint": self.store.endpoint}) / "run"
+
+    @property
     def commits(self) -> list[Path]:
-        """The folders of the current attempt that hold a manifest, oldest first."""
+        """The folders of the current attempt that hold a manifest, oldest first; those on a disk."""
         found = (self.run_folder / f"a{self.attempt}").glob("s*/manifest.json")
         return sorted((path.parent for path in found), key=lambda path: int(path.name[1:]))
 
     @property
     def rounds(self) -> int:
         """Rounds that were formed, in all attempts."""
-        return len(events_of(self.run_folder, "formed"))
+        return len(events_of(self.run, "formed"))
 
     @property
     def status(self) -> Status | None:
@@ -182,20 +200,23 @@ class RealJob:
 
     def _reported(self) -> str | None:
         """The end of the current attempt as its events tell it: its coordinator may be gone already."""
-        ends = [each for each in events_of(self.run_folder, "finish") if each["attempt"] == self.attempt]
+        ends = [each for each in events_of(self.run, "finish") if each["attempt"] == self.attempt]
         return ends[-1]["outcome"] if ends else None
 
     @property
     def _plan(self) -> Plan:
         site = Site(
-            volumes={"data": str(self.folder / "data"), "runs": str(self.folder / "runs")},
+            volumes={
+                "data": str(self.folder / "data"),
+                "runs": self.store.uri if self.store else str(self.folder / "runs"),
+            },
             job_path=str(self.folder / f"job-{self.attempt}.json"),
             coordinator_host="127.0.0.1",
             coordinator_port=self._port,
             metrics_port=0,
             worker_host="127.0.0.1",
         )
-        plan = make_plan(parse_job(manifest(self.workers, self.pause)), site, self.attempt)
+        plan = make_plan(parse_job(manifest(self.workers, self.pause, self.store)), site, self.attempt)
         path = Path(site.job_path)
         if not path.exists():
             path.write_text(plan.document.to_json())
