@@ -93,11 +93,13 @@ class Operator:
             self.events.insert(number % len(self.events), self.events.popleft())
 
     def work(self) -> None:
-        """One pass over the job, as the work queue asks for it."""
+        """One pass over the job, as the work queue asks for it; what is heard meanwhile asks for another."""
+        self.due = None
         try:
-            self.due = run(self.controller.sync(KEY))
+            wake = run(self.controller.sync(KEY))
         except ApiError:
-            self.due = self.server.now + RETRY
+            wake = self.server.now + RETRY
+        self.due = self.due or wake
 
     def die(self) -> None:
         """The process ends."""
