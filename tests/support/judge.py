@@ -123,9 +123,14 @@ class Judge:
         return before.gone or before.free or before.lost(self.server.now) or self._is_echo(before)
 
     def _is_echo(self, worker: Fate) -> bool:
-        """Whether a worker has lost a coordinator that was replaced."""
+        """Whether a worker has lost a coordinator that was replaced: its successor has a higher number.
+
+        One that was removed before any status told of it is made again under its own name: nobody can tell them apart.
+        """
         of_its_time = [fate for fate in self.fates(attempt=worker.attempt) if fate.slot in (COORDINATOR, worker.slot)]
-        return worker.code == 68 and worker.slot[0] == "worker" and of_its_time[-1].slot == COORDINATOR
+        last = of_its_time[-1]
+        replaced = last.slot == COORDINATOR and last.number > worker.number
+        return worker.code == 68 and worker.slot[0] == "worker" and replaced
 
     def _deletion(self, pod: Object) -> None:
         fate = self.ledger.fates[pod["metadata"]["uid"]]
