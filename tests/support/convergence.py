@@ -157,7 +157,7 @@ class Histories(RuleBasedStateMachine):
 
     # What users do.
 
-    @event(change=st.sampled_from([True, False, True, False, 1, 2, 3]))
+    @event(change=st.sampled_from([True, False, True, False, 1, 2, 3]), heard=st.just(0) | HEARD)
     def edit(self, change: bool | int) -> None:
         """The job is suspended, resumed or scaled."""
         if self.server.job is not None and isinstance(change, bool):
@@ -213,7 +213,7 @@ class Histories(RuleBasedStateMachine):
         while len(self.operators) > 1:
             self.operators.pop(0).die()
         operator = self.operators[0]
-        for name in [None, *self.life.processes()[:1]]:
+        for name in [None, None, *self.life.processes()[:1]]:  # a lost event is noticed by the second rest
             if name is not None and name in self.life.processes():
                 self.life.end(name, 137)  # only the deadline of its back-off wakes the job for it
             self._rest(operator)
