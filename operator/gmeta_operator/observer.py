@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from gmeta_api.objects import JOB_LABEL
+from gmeta_api.objects import JOB_LABEL, ROLE_LABEL
 from gmeta_operator.api_server import ApiServer
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.pods import COORDINATOR, PodFacts, pod_facts
@@ -95,8 +95,10 @@ class Observer:
 
     def coordinator(self, key: Key, memory: Memory) -> PodFacts | None:
         """The coordinator's pod, if it can be asked."""
-        found = (pod for pod in self._pods(key, memory) if pod.slot == COORDINATOR and pod.ready and not pod.ended)
-        return max(found, key=lambda pod: pod.number, default=None)
+        pods = self.store.pods(key, memory.uid)
+        found = [pod_facts(pod) for pod in pods if pod["metadata"]["labels"][ROLE_LABEL] == COORDINATOR[0]]
+        asked = (pod for pod in found if pod.ready and not pod.ended)
+        return max(asked, key=lambda pod: pod.number, default=None)
 
     def observe(self, key: Key, memory: Memory, trouble: str | None = None) -> Observed | None:
         """What is known of a job; None if it is gone or going, or another one has its name."""

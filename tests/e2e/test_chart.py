@@ -5,7 +5,7 @@ from e2e_cluster import Cluster, wait_for
 from e2e_jobs import Jobs
 from e2e_release import Release
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_helm_test_passes_and_leaves_nothing(operator: Release) -> None:

@@ -8,7 +8,7 @@ from e2e_node import NodeAgent
 from e2e_release import Release
 from local_job import MANIFEST
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OOM = "oom-w0-{} ended with exit code 137 (OutOfMemory, OOMKilled)"
 

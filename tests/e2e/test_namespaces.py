@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from e2e_jobs import LONG, Jobs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_two_jobs_of_one_name_in_two_namespaces(make_jobs: Callable[[], Jobs]) -> None:

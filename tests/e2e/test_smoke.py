@@ -15,7 +15,7 @@ from local_job import call, environment, gmeta
 
 from gmeta_api.status import Progress
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXAMPLE = ROOT / "examples/movielens-maml.yaml"
 JOB = "movielens-maml"

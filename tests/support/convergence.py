@@ -23,6 +23,7 @@ from simulated_operator import Operator
 from status_rules import finished
 
 from gmeta_operator.client import ApiError
+from gmeta_operator.metrics import OperatorMetrics
 
 READS = ("list Pods", "get job")
 WHICH = st.integers(0, 11)
@@ -36,6 +37,9 @@ HEARD = st.sampled_from([None, None, None, 0, 0, 1, 3])
 
 PATIENCE = timedelta(seconds=100)
 """Longer than any back-off and than a lost pod is waited for."""
+
+METRICS = OperatorMetrics()
+"""Of all operators, since making them takes longer than a pass."""
 
 STEPS = 45
 MOST_PASSES = 300
@@ -129,7 +133,7 @@ class Histories(RuleBasedStateMachine):
         self.judge = Judge(self.server)
         self.life = ClusterLife(self.server, self.judge)
         self.server.gate = self._gate
-        self.operators = [Operator(self.server)]
+        self.operators = [Operator(self.server, METRICS)]
         self.faults: dict[tuple[str, str], Fault] = {}
         self.chatty = False
         self.events = 0
@@ -153,7 +157,7 @@ class Histories(RuleBasedStateMachine):
 
     # What users do.
 
-    @event(change=st.sampled_from([True, False, True, False, 1, 2, 3]))
+    @event(change=st.sampled_from([True, False, True, False, 1, 2, 3]), heard=st.just(0) | HEARD)
     def edit(self, change: bool | int) -> None:
         """The job is suspended, resumed or scaled."""
         if self.server.job is not None and isinstance(change, bool):
@@ -193,7 +197,7 @@ class Histories(RuleBasedStateMachine):
     def change_operator(self, how: str) -> None:
         """Another operator starts while the first has not noticed; or watch events come in between requests, or not."""
         if how == "another starts" and len(self.operators) == 1:
-            self.operators.append(Operator(self.server))
+            self.operators.append(Operator(self.server, METRICS))
         elif how == "the first ends" and len(self.operators) == 2:
             self.operators.pop(0).die()
         elif how == "restart":
@@ -209,13 +213,13 @@ class Histories(RuleBasedStateMachine):
         while len(self.operators) > 1:
             self.operators.pop(0).die()
         operator = self.operators[0]
-        for name in [None, *self.life.processes()[:1]]:
+        for name in [None, None, *self.life.processes()[:1]]:  # a lost event is noticed by the second rest
             if name is not None and name in self.life.processes():
                 self.life.end(name, 137)  # only the deadline of its back-off wakes the job for it
             self._rest(operator)
             self.server.now += timedelta(seconds=301)
         assert_settled(self.judge)
-        for last in (operator, Operator(self.server)):
+        for last in (operator, Operator(self.server, METRICS)):
             version, events = self.server.version, len(self.server.events)
             last.hear()
             self._pass(last)
@@ -276,7 +280,7 @@ class Histories(RuleBasedStateMachine):
 
     def _replace(self, operator: Operator) -> None:
         operator.die()
-        self.operators[self.operators.index(operator)] = Operator(self.server)
+        self.operators[self.operators.index(operator)] = Operator(self.server, METRICS)
 
     def _gate(self, point: str, when: str) -> None:
         if self.chatty:

@@ -121,7 +121,7 @@ class Jobs:
             assert not over, f"no {what} within {seconds:.0f} s:\n{json.dumps(status, indent=1)}\n{self.describe(name)}"
             time.sleep(1)
 
-    def wait_for_end(self, name: str, seconds: float = 180) -> Status:
+    def wait_for_end(self, name: str, seconds: float = 300) -> Status:
         """Wait until a job has ended, either way; its status."""
         return self.wait(name, "end", lambda status: status.get("state") in ENDED, seconds)
 

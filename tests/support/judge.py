@@ -110,7 +110,7 @@ class Judge:
         if group:
             return [fate for fate in self.fates(attempt=self.attempt) if fate.ends_attempt and not fate.free]
         before = self.in_place().get(new.slot)
-        paid = before is not None and before.failed and not before.free and not self._is_echo(before)
+        paid = before is not None and before.failed and not before.free and not self._is_certain_echo(before)
         return [before] if before is not None and paid else []
 
     def _is_free(self, new: Fate, *, group: bool) -> bool:
@@ -123,9 +123,19 @@ class Judge:
         return before.gone or before.free or before.lost(self.server.now) or self._is_echo(before)
 
     def _is_echo(self, worker: Fate) -> bool:
-        """Whether a worker has lost a coordinator that was replaced."""
-        of_its_time = [fate for fate in self.fates(attempt=worker.attempt) if fate.slot in (COORDINATOR, worker.slot)]
-        return worker.code == 68 and worker.slot[0] == "worker" and of_its_time[-1].slot == COORDINATOR
+        """Whether a worker may have failed because its coordinator was replaced."""
+        return worker.code == 68 and self._last_beside(worker).slot == COORDINATOR
+
+    def _is_certain_echo(self, worker: Fate) -> bool:
+        """The same where the coordinators' names tell them apart.
+
+        One that was removed before any status told of it is made again under its own name.
+        """
+        return self._is_echo(worker) and self._last_beside(worker).number > worker.number
+
+    def _last_beside(self, worker: Fate) -> Fate:
+        """The pod that was made last of the coordinators and of the worker's slot, in its attempt."""
+        return [fate for fate in self.fates(attempt=worker.attempt) if fate.slot in (COORDINATOR, worker.slot)][-1]
 
     def _deletion(self, pod: Object) -> None:
         fate = self.ledger.fates[pod["metadata"]["uid"]]

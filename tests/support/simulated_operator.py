@@ -11,6 +11,7 @@ from simulated import KEY, Server, owner
 from gmeta_api.objects import Object, PodDefaults
 from gmeta_operator.client import ApiError
 from gmeta_operator.controller import Controller
+from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Store
@@ -35,14 +36,22 @@ class Operator:
         due: when the work queue gives the job again; None where nothing but an event makes it.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, metrics: OperatorMetrics | None = None) -> None:
         self.server = server
         self.store = Store()
         self.events: deque[Event] = deque()
         self.heard: list[Event] = []
         self.newest: dict[str, int] = {}
         self.due: datetime | None = None
-        self.controller = Controller(server, self.store, WorkQueue(), SETTINGS, self._ask, clock=lambda: server.now)
+        self.controller = Controller(
+            server,
+            self.store,
+            WorkQueue(),
+            SETTINGS,
+            self._ask,
+            metrics or OperatorMetrics(),
+            clock=lambda: server.now,
+        )
         self.connect()
         server.watchers.append(self._watch)
 
@@ -93,11 +102,13 @@ class Operator:
             self.events.insert(number % len(self.events), self.events.popleft())
 
     def work(self) -> None:
-        """One pass over the job, as the work queue asks for it."""
+        """One pass over the job, as the work queue asks for it; what is heard meanwhile asks for another."""
+        self.due = None
         try:
-            self.due = run(self.controller.sync(KEY))
+            wake = run(self.controller.sync(KEY))
         except ApiError:
-            self.due = self.server.now + RETRY
+            wake = self.server.now + RETRY
+        self.due = self.due or wake
 
     def die(self) -> None:
         """The process ends."""

@@ -21,7 +21,7 @@ from gmeta_operator.store import Key, Resource, Store
 from gmeta_operator.view import View
 from gmeta_operator.writer import Writer
 
-HISTORIES = 200
+HISTORIES = 300
 MANY_HISTORIES = 2500
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -155,7 +155,7 @@ def restarts_are_only_in_the_status(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcile, "read_history", forgetful)
 
 
-@bug
+@subtle
 def a_pod_that_was_removed_is_made_again(patch: pytest.MonkeyPatch) -> None:
     def forgetful(status: Mapping[str, Any], pods: Any, *, suspend: bool) -> History:
         return replace(read_history(status, pods, suspend=suspend), started=False)
