@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 
 import pytest
 import torch
@@ -67,10 +66,13 @@ def test_a_thread_exports_while_another_updates(optimizer: type[RowOptimizer]) -
         snapshot = store.snapshot()
         exported: list[dict[str, torch.Tensor]] = []
 
+        updated = threading.Event()
+
         def export() -> None:
             for lo, hi in itertools.pairwise(cuts):
-                exported.append(snapshot.export_blocks(lo, hi))  # noqa: B023  # joined below
-                time.sleep(0.001)
+                assert updated.wait(60)  # noqa: B023  # joined below
+                updated.clear()  # noqa: B023
+                exported.append(snapshot.export_blocks(lo, hi))  # noqa: B023
 
         writer = threading.Thread(target=export)
         writer.start()
@@ -78,9 +80,10 @@ def test_a_thread_exports_while_another_updates(optimizer: type[RowOptimizer]) -
         while writer.is_alive():
             update(store, 1000 * repeat + steps, rows=3000)
             steps += 1
+            updated.set()
         writer.join()
         snapshot.close()
-        assert steps > 3, "nothing was updated meanwhile"
+        assert steps >= len(exported), "an update before each export, and others beside it"
         for ours, theirs in zip(exported, expected, strict=True):
             assert_same(ours, theirs)
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gmeta_worker.embedding.room import Room
+
 Places = Callable[[int, int], slice]
 
 
@@ -38,6 +40,7 @@ class Snapshot:
         # Not torch.zeros, which would touch all of it now.
         self._settled = torch.from_numpy(np.zeros(len(any_tensor), dtype=np.bool_)).to(any_tensor.device)
         self._saved: list[tuple[Tensor, Mapping[str, Tensor]]] = []
+        self._room = Room(tensors)
         self._next_block = 0
         self.seconds = 0.0
 
@@ -54,7 +57,10 @@ class Snapshot:
             if len(fresh):
                 kept = places.index_select(0, fresh)
                 self._settled.index_fill_(0, kept, True)
-                self._saved.append((kept, {name: tensor.index_select(0, fresh) for name, tensor in rows.items()}))
+                room = self._room.take(len(fresh))
+                for name, tensor in rows.items():
+                    torch.index_select(tensor, 0, fresh, out=room[name])
+                self._saved.append((kept, room))
         self.seconds += time.perf_counter() - started
 
     def export_blocks(self, lo: int, hi: int) -> dict[str, Tensor]:
@@ -66,6 +72,7 @@ class Snapshot:
         if lo < self._next_block:
             raise ValueError(f"blocks {lo}..{hi}: a snapshot is read once, upwards, and is at block {self._next_block}")
         self._next_block = hi
+        self.make_room()
         region = self._places(lo, hi)
         copies = {name: tensor[region].to("cpu", copy=True) for name, tensor in self._tensors.items()}
         with self._lock:
@@ -74,6 +81,10 @@ class Snapshot:
         for places, rows in saved:
             _put_right(copies, region, places, rows)
         return copies
+
+    def make_room(self) -> None:
+        """Make memory ready for the rows that updates will save; by the thread that exports, before it begins."""
+        self._room.make_ready()
 
     def close(self) -> None:
         """Let the store forget it: updates save nothing any more."""

@@ -47,6 +47,7 @@ class StateSnapshot:
 
     def write(self, writer: CommitWriter, step: int) -> list[FileEntry]:
         """Write it to files; they become a commit when the coordinator says so."""
+        self.rows.make_room()
         return writer.write(step, self.dense, self.rows.export_blocks, self.keys)
 
 
