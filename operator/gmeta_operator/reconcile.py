@@ -31,12 +31,14 @@ class Observed:
         pods: its pods.
         report: the newest status document of its coordinator.
         trouble: why a child could not be made just now; nothing is made then.
+        applied: generation of the job whose shared objects were applied last, as far as is remembered.
     """
 
     job: Mapping[str, Any]
     pods: tuple[PodFacts, ...] = ()
     report: Report | None = None
     trouble: str | None = None
+    applied: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Plan:
 
     Attributes:
         job: the custom resource that it is for, as it was observed.
-        applies: shared objects to be applied before pods are made.
+        applies: shared objects to be applied before pods are made, and when the manifest has changed.
         creates: pods to be made.
         events: Kubernetes events to be recorded.
         status: the whole status; None where it is as it should be.
@@ -84,13 +86,16 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         deletes=stop,
         wake=decision.wake,
     )
-    return _with_pods(plan, job, decision, settings)
+    return plan if decision.end is not None else _with_children(plan, view, decision, observed.applied, settings)
 
 
-def _with_pods(plan: Plan, job: MetaTrainingJob, decision: Decision, settings: Settings) -> Plan:
-    if not decision.start or decision.end is not None:
+def _with_children(plan: Plan, view: View, decision: Decision, applied: int | None, settings: Settings) -> Plan:
+    """The plan with pods to be made and what they share: a coordinator reads there how many workers there should be."""
+    changed = view.coordinator is not None and applied != plan.job["metadata"].get("generation", 0)
+    if not decision.start and not changed:
         return plan
-    processes = cluster_plan(job, decision.start[0].attempt)
+    job = view.job
+    processes = cluster_plan(job, decision.start[0].attempt if decision.start else view.history.attempt)
     creates = tuple(_pod(job, processes, start, settings) for start in decision.start)
     shared = shared_objects(job, processes, settings.own_namespace, settings.monitoring_namespaces)
     return replace(plan, applies=shared, creates=creates)

@@ -47,6 +47,11 @@ class Cluster:
         else:
             self.kubectl("version")
 
+    def node(self, *arguments: str) -> None:
+        """Have the control script do something to a node."""
+        assert self.script is not None, "nodes are stopped and started by a control script"
+        self._call([str(self.script), "node", *arguments], seconds=120)
+
     def command(self, *arguments: str) -> list[str]:
         """A command as it is run against the cluster."""
         return [str(self.script), "exec", *arguments] if self.script is not None else list(arguments)

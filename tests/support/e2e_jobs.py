@@ -40,13 +40,17 @@ class Jobs:
         """Make the namespace."""
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
 
-    def claim(self, name: str, content: Path | None = None, place: str = ".") -> None:
-        """A claim on a static volume of the agent's node, with a copy of a folder in a place of it."""
+    def claim(self, name: str, content: Path | None = None, place: str = ".", *, everywhere: bool = False) -> None:
+        """A claim on a static volume of the agent's node, with a copy of a folder in a place of it.
+
+        With `everywhere` pods on all nodes may use it, which takes a cluster whose nodes share that folder.
+        """
         folder = f"{self.namespace}/{name}"
         self.agent.shell(f"mkdir -p {folder} && chmod 777 {folder}")
         if content is not None:
             self.agent.put(content, f"{folder}/{place}")
-        self.cluster.apply(*claim(self.namespace, name, f"{NODE_FOLDER}/{folder}", self.agent.node))
+        node = None if everywhere else self.agent.node
+        self.cluster.apply(*claim(self.namespace, name, f"{NODE_FOLDER}/{folder}", node))
         self.claims.append(name)
         self.kubectl("wait", f"pvc/{name}", "--for=jsonpath={.status.phase}=Bound", "--timeout=50s")
 
@@ -157,20 +161,21 @@ def condition(status: Status, kind: str) -> tuple[str, str, str]:
     return found["status"], found["reason"], found["message"]
 
 
-def claim(namespace: str, name: str, path: str, node: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A static volume on a folder of a node, and the claim that it is kept for.
+def claim(namespace: str, name: str, path: str, node: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A static volume on a folder of a node (None: of all), and the claim that it is kept for.
 
     The volume names the claim: the other way round it may take the 15 s until their controller looks at all again.
     """
     shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     size = {"storage": "1Gi"}
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    affinity = {"nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}} if node else {}
     volume = {
         **shared,
         "capacity": size,
         "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name},
         "hostPath": {"path": path},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        **affinity,
     }
     return (
         {

@@ -1,0 +1,63 @@
+"""What the ranks of a job on a cluster do: from the coordinator's events, and from the processes in the pods."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from e2e_cluster import wait_for
+from e2e_jobs import Jobs
+
+PROCESSES = """
+for cgroup in $(grep -ls {container} /proc/[0-9]*/cgroup); do
+    pid=$(echo $cgroup | cut -d/ -f3)
+    parent=$(sed 's/.*) . //' /proc/$pid/stat 2> /dev/null | cut -d' ' -f1)
+    tr '\\0' ' ' < /proc/$parent/cmdline 2> /dev/null | grep -q forkserver && echo $pid
+done
+true
+"""
+"""The ranks in a container, by the pids of its node: an agent's fork server is their parent."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """A job whose volume `runs` is the one of its namespace.
+
+    Attributes:
+        jobs: where it is.
+        name: its name.
+    """
+
+    jobs: Jobs
+    name: str
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """The coordinator's events of a kind, so far."""
+        text = self.jobs.agent.shell(f"cat {self.jobs.namespace}/runs/{self.name}/events.jsonl 2> /dev/null || true")
+        messages = [json.loads(line)["message"] for line in text.splitlines() if line.endswith("}")]
+        return [message for message in messages if message["kind"] == kind]
+
+    def rounds(self) -> list[tuple[int, list[int]]]:
+        """Generation of every round and the workers in it."""
+        return [(each["generation"], [m["worker"] for m in each["members"]]) for each in self.events("formed")]
+
+    def wait_for_steps_of(self, workers: list[int], seconds: float = 150, after: int = 0) -> int:
+        """Wait until a round of these workers, later than generation `after`, has committed; its generation."""
+
+        def generation() -> int:
+            formed = [number for number, members in self.rounds() if members == workers and number > after]
+            done = {each["generation"] for each in self.events("shard_written")}
+            return max((number for number in formed if number in done), default=0)
+
+        what = f"a commit of a round of workers {workers} after generation {after}; rounds are "
+        wait_for(what + f"{self.rounds()}", lambda: generation() > 0, seconds)
+        return generation()
+
+    def pids(self, pod: str) -> list[int]:
+        """The ranks in a pod on the agent's node."""
+        (container,) = self.jobs.cluster.get("pod", pod, "-n", self.jobs.namespace)["status"]["containerStatuses"]
+        script = PROCESSES.format(container=container["containerID"].rpartition("/")[2])
+        return sorted(map(int, self.jobs.agent.shell(script).split()))
+
+    def samples(self) -> int:
+        """Samples in the newest commit, which is what the weights have learned from."""
+        return int(self.events("shard_written")[-1]["ledger"]["samples"])
