@@ -124,7 +124,7 @@ class Judge:
 
     def _is_echo(self, worker: Fate) -> bool:
         """Whether a worker may have failed because its coordinator was replaced."""
-        return worker.code == 68 and self._last_beside(worker).slot == COORDINATOR
+        return (worker.slot[0], worker.code) == ("worker", 68) and self._last_beside(worker).slot == COORDINATOR
 
     def _is_certain_echo(self, worker: Fate) -> bool:
         """The same where the coordinators' names tell them apart.

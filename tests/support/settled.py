@@ -1,7 +1,7 @@
 """Where a job must be once nothing goes wrong any more: found from what has happened, without the operator's rules."""
 
 from judge import Judge
-from ledger import Slot
+from ledger import PREPARE, Slot
 from simulated import conditions
 from status_rules import condition, finished
 
@@ -30,10 +30,10 @@ def expected_slots(judge: Judge) -> set[Slot]:
     """Which pods run."""
     if finished(judge.job["status"]) or judge.suspended():
         return set()
-    prepares = judge.fates(("prepare", 0))
+    prepares = judge.all_fates(PREPARE)
     prepared = any(fate.code == 0 for fate in prepares) and condition(judge.job, "DatasetReady") == "True"
     if "prepare" in judge.job["spec"]["data"] and not prepared:
-        return {("prepare", 0)}
+        return {PREPARE}
     return {("coordinator", 0), *(("worker", index) for index in range(judge.replicas))}
 
 
