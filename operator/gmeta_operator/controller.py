@@ -118,8 +118,6 @@ class Controller:
             if told is not None:
                 await self._writer.tell(told)
             raise
-        if plan.applies:
-            memory.applied = plan.job["metadata"].get("generation", 0)
         self._time_first_pods(memory, plan)
         await self._writer.tell(plan)
 

@@ -29,7 +29,6 @@ class Memory:
         polled: when its coordinator was asked last.
         seen: monotonic time at which a new job was first heard of, until its first pods are made.
         report: what its coordinator said last.
-        applied: generation of the job whose shared objects were applied last.
     """
 
     uid: str
@@ -37,7 +36,6 @@ class Memory:
     polled: datetime | None = None
     seen: float | None = None
     report: Report | None = None
-    applied: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Observer:
         job = self.store.job(key)
         if job is None or uid(job) != memory.uid or "deletionTimestamp" in job["metadata"]:
             return None
-        return Observed(job, self._pods(key, memory), memory.report, trouble, memory.applied)
+        return Observed(job, self._pods(key, memory), memory.report, trouble)
 
     def _pods(self, key: Key, memory: Memory) -> tuple[PodFacts, ...]:
         return tuple(pod_facts(pod) for pod in self.store.pods(key, memory.uid))

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from gmeta_api.objects import ATTEMPT_LABEL, COUNTED_ANNOTATION, INDEX_LABEL, ROLE_LABEL, UNCOUNTED_ANNOTATION
+from gmeta_api.objects import (
+    ATTEMPT_LABEL,
+    COUNTED_ANNOTATION,
+    GENERATION_ANNOTATION,
+    INDEX_LABEL,
+    ROLE_LABEL,
+    UNCOUNTED_ANNOTATION,
+)
 from gmeta_api.status import RestartCounts
 from gmeta_operator.report import Report, read_report
 from gmeta_operator.timestamps import from_text
@@ -41,6 +48,7 @@ class PodFacts:
         slot: its role and index.
         attempt: the attempt that it belongs to.
         restarts: restarts of the job until this pod, itself included.
+        generation: of the manifest whose job document it was given.
         phase: Kubernetes' phase.
         ready: whether its container is ready.
         node: where it is, if anywhere.
@@ -58,6 +66,7 @@ class PodFacts:
     slot: Slot
     attempt: int
     restarts: RestartCounts
+    generation: int = 0
     phase: str = "Pending"
     ready: bool = False
     node: str | None = None
@@ -114,6 +123,7 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         restarts=RestartCounts(
             counted=int(annotations.get(COUNTED_ANNOTATION, 0)), uncounted=int(annotations.get(UNCOUNTED_ANNOTATION, 0))
         ),
+        generation=int(annotations.get(GENERATION_ANNOTATION, 0)),
         phase=status.get("phase", "Pending"),
         ready=bool(container.get("ready")),
         node=pod.get("spec", {}).get("nodeName"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gmeta_api.objects import Incarnation, Object, cluster_plan, pod, shared_objects
+from gmeta_api.objects import GENERATION_ANNOTATION, Incarnation, Object, cluster_plan, pod, shared_objects
 from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
@@ -31,14 +31,12 @@ class Observed:
         pods: its pods.
         report: the newest status document of its coordinator.
         trouble: why a child could not be made just now; nothing is made then.
-        applied: generation of the job whose shared objects were applied last, as far as is remembered.
     """
 
     job: Mapping[str, Any]
     pods: tuple[PodFacts, ...] = ()
     report: Report | None = None
     trouble: str | None = None
-    applied: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Plan:
     Attributes:
         job: the custom resource that it is for, as it was observed.
         applies: shared objects to be applied before pods are made, and when the manifest has changed.
+        touch: the annotation of a running coordinator whose job document is applied again.
         creates: pods to be made.
         events: Kubernetes events to be recorded.
         status: the whole status; None where it is as it should be.
@@ -57,6 +56,7 @@ class Plan:
 
     job: Mapping[str, Any]
     applies: tuple[Object, ...] = ()
+    touch: Object | None = None
     creates: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     status: dict[str, Any] | None = None
@@ -86,24 +86,38 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         deletes=stop,
         wake=decision.wake,
     )
-    return plan if decision.end is not None else _with_children(plan, view, decision, observed.applied, settings)
+    return plan if decision.end is not None else _with_children(plan, view, decision, settings)
 
 
-def _with_children(plan: Plan, view: View, decision: Decision, applied: int | None, settings: Settings) -> Plan:
-    """The plan with pods to be made and what they share: a coordinator reads there how many workers there should be."""
-    changed = view.coordinator is not None and applied != plan.job["metadata"].get("generation", 0)
-    if not decision.start and not changed:
+def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings) -> Plan:
+    """The plan with pods to be made, and with what pods share where it is missing or the manifest has changed."""
+    generation = plan.job["metadata"].get("generation", 0)
+    touch = _touch(plan.job, view.coordinator, generation) if view.coordinator not in decision.stop else None
+    if not decision.start and touch is None:
         return plan
-    job = view.job
-    processes = cluster_plan(job, decision.start[0].attempt if decision.start else view.history.attempt)
-    creates = tuple(_pod(job, processes, start, settings) for start in decision.start)
-    shared = shared_objects(job, processes, settings.own_namespace, settings.monitoring_namespaces)
-    return replace(plan, applies=shared, creates=creates)
+    attempt = decision.start[0].attempt if decision.start else view.history.attempt
+    processes = cluster_plan(view.job, attempt)
+    creates = tuple(_pod(view.job, processes, start, generation, settings) for start in decision.start)
+    shared = shared_objects(view.job, processes, settings.own_namespace, settings.monitoring_namespaces)
+    return replace(plan, applies=shared, touch=touch, creates=creates)
 
 
-def _pod(job: MetaTrainingJob, processes: ProcessPlan, start: Start, settings: Settings) -> Object:
+def _touch(job: Mapping[str, Any], coordinator: PodFacts | None, generation: int) -> Object | None:
+    """The annotation that a coordinator needs whose job document is older than the manifest.
+
+    A coordinator reads in that document how many workers there should be. The kubelet brings a changed ConfigMap to a
+    pod within two minutes; at once where the pod changes too.
+    """
+    if coordinator is None or coordinator.generation >= generation:
+        return None
+    identity = {"namespace": job["metadata"]["namespace"], "name": coordinator.name, "uid": coordinator.uid}
+    annotations = {GENERATION_ANNOTATION: str(generation)}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**identity, "annotations": annotations}}
+
+
+def _pod(job: MetaTrainingJob, processes: ProcessPlan, start: Start, generation: int, settings: Settings) -> Object:
     process = next(each for each in processes.processes if _slot(each) == start.slot)
-    return pod(job, process, Incarnation(start.attempt, start.restarts), settings.pods)
+    return pod(job, process, Incarnation(start.attempt, start.restarts, generation), settings.pods)
 
 
 def _slot(process: Process) -> tuple[str, int]:

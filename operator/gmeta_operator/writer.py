@@ -35,6 +35,8 @@ class Writer:
         """
         for thing in plan.applies:
             await self.api.apply(thing)
+        if plan.touch is not None:
+            self.store.put_pod(await self.api.apply(plan.touch))
         for pod in plan.creates:
             self.store.put_pod(await self.api.create(pod))
 

@@ -11,7 +11,7 @@ OPERATOR = {
     ("gmeta.dev", "metatrainingjobs"): READ,
     ("gmeta.dev", "metatrainingjobs/status"): {"get", "patch"},
     ("gmeta.dev", "metatrainingjobs/finalizers"): {"update"},
-    ("", "pods"): READ | {"create", "delete"},
+    ("", "pods"): READ | {"create", "patch", "delete"},
     ("", "services"): APPLY,
     ("", "configmaps"): APPLY,
     ("networking.k8s.io", "networkpolicies"): APPLY,

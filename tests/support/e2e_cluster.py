@@ -73,14 +73,18 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
         return found
 
+    def raw(self, path: str) -> dict[str, Any]:
+        """What the API server has at a path."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", "--raw", path))
+        return found
+
     def names(self, *arguments: str) -> list[str]:
         """What `kubectl get` finds, as sorted `kind/name`."""
         return sorted(self.kubectl("get", *arguments, "-o", "name").split())
 
     def minor_version(self) -> int:
         """The N of Kubernetes 1.N."""
-        version = json.loads(self.kubectl("get", "--raw", "/version"))
-        return int(version["minor"].rstrip("+"))
+        return int(self.raw("/version")["minor"].rstrip("+"))
 
     def _call(self, command: list[str], text: str | None = None, seconds: float = 60) -> str:
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=seconds)

@@ -1,7 +1,7 @@
 """Where a job must be once nothing goes wrong any more: found from what has happened, without the operator's rules."""
 
 from judge import Judge
-from ledger import PREPARE, Slot
+from ledger import COORDINATOR, PREPARE, Slot
 from simulated import conditions
 from status_rules import condition, finished
 
@@ -53,6 +53,8 @@ def _check_running(judge: Judge) -> None:
     preparing = not current
     assert status["state"] == ("Preparing" if preparing else "Running")
     assert status["workers"]["ready"] == (0 if preparing else judge.replicas)
+    for coordinator in (fate for fate in current if fate.slot == COORDINATOR):
+        assert judge.server.documents[coordinator.uid]["spec"]["workers"]["replicas"] == judge.replicas
     for kind in ("CoordinatorReady", "WorkersReady"):
         assert condition(judge.job, kind) == str(not preparing)
     assert condition(judge.job, "AttemptStarted") == "True"

@@ -1,5 +1,6 @@
 """A small API server for one job: what the operator needs of one, and what a cluster does to a job's pods."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ POINTS = (
     "apply ConfigMap",
     "apply Service",
     "apply NetworkPolicy",
+    "apply Pod",
     "create Pod",
     "create Event",
     "apply status",
@@ -72,6 +74,7 @@ class Server:
         job: the job; None once it is deleted.
         live: the pods by name.
         applied: what was applied, by kind and name.
+        documents: by uid of a pod, the job document that it was given when it was made or changed last.
         events: recorded events by name.
         made: the names of all pods that were ever created, in order.
         status_writes: number of writes of the status.
@@ -85,6 +88,7 @@ class Server:
         self.now = NOON
         self.live: dict[str, Object] = {}
         self.applied: dict[tuple[str, str], Object] = {}
+        self.documents: dict[str, Object] = {}
         self.events: dict[str, Object] = {}
         self.made: list[str] = []
         self.status_writes = 0
@@ -170,8 +174,27 @@ class Server:
 
     async def apply(self, thing: Object) -> Object:
         with self._request(f"apply {thing['kind']}"):
+            if thing["kind"] == "Pod":
+                return self._annotate(thing["metadata"])
             self.applied[thing["kind"], thing["metadata"]["name"]] = thing
         return thing
+
+    def _annotate(self, changes: Object) -> Object:
+        pod = self.live.get(changes["name"])
+        if pod is None or pod["metadata"]["uid"] != changes["uid"]:
+            raise ApiError(409, "the uid does not match")
+        annotations = {**pod["metadata"]["annotations"], **changes["annotations"]}
+        made = self.live[changes["name"]] = self._kept(
+            {**pod, "metadata": {**pod["metadata"], "annotations": annotations}}
+        )
+        self._give_document(made)
+        self._tell("MODIFIED", made)
+        return made
+
+    def _give_document(self, pod: Object) -> None:
+        """The kubelet brings what is in the ConfigMap now."""
+        (name,) = (each["configMap"]["name"] for each in pod["spec"]["volumes"] if "configMap" in each)
+        self.documents[pod["metadata"]["uid"]] = json.loads(self.applied["ConfigMap", name]["data"]["job.json"])
 
     async def apply_status(self, job: Resource, status: Resource) -> Object:
         with self._request("apply status"):
@@ -196,6 +219,7 @@ class Server:
             made = kept[name] = self._kept({**thing, "metadata": metadata, "status": {"phase": "Pending"}})
             if kept is self.live:
                 self.made.append(name)
+                self._give_document(made)
                 self._tell("ADDED", made)
         return made
 

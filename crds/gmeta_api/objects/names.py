@@ -15,6 +15,8 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 INCARNATION_LABEL = f"{GROUP}/incarnation"
 COUNTED_ANNOTATION = f"{GROUP}/restarts-counted"
 UNCOUNTED_ANNOTATION = f"{GROUP}/restarts-uncounted"
+GENERATION_ANNOTATION = f"{GROUP}/job-generation"
+"""Of the manifest whose job document a pod was given."""
 
 COORDINATOR_PORT = 7070
 COORDINATOR_PORT_NAME = "http"

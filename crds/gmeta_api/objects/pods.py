@@ -8,6 +8,7 @@ from gmeta_api.objects.names import (
     COORDINATOR_PORT,
     COORDINATOR_PORT_NAME,
     COUNTED_ANNOTATION,
+    GENERATION_ANNOTATION,
     INCARNATION_LABEL,
     INDEX_LABEL,
     JOB_FOLDER,
@@ -43,10 +44,12 @@ class Incarnation:
     Attributes:
         attempt: the job's attempt that the pod belongs to.
         restarts: restarts of the job until this pod, itself included.
+        generation: of the manifest that the pod is made from.
     """
 
     attempt: int
     restarts: RestartCounts
+    generation: int
 
     @property
     def number(self) -> int:
@@ -95,6 +98,7 @@ def _metadata(job: MetaTrainingJob, process: Process, incarnation: Incarnation) 
     annotations = {
         COUNTED_ANNOTATION: str(incarnation.restarts.counted),
         UNCOUNTED_ANNOTATION: str(incarnation.restarts.uncounted),
+        GENERATION_ANNOTATION: str(incarnation.generation),
     }
     return {**metadata(job, name, labels), "annotations": annotations}
 

@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, patch, delete]  # patch: to tell a coordinator that the manifest has changed
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, create, patch]  # server-side apply; the garbage collector deletes them with their job

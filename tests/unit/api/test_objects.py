@@ -12,7 +12,7 @@ from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import RestartCounts
 
 DEFAULTS = PodDefaults("registry/worker:1", "IfNotPresent")
-THIRD = Incarnation(attempt=2, restarts=RestartCounts(counted=2, uncounted=1))
+THIRD = Incarnation(attempt=2, restarts=RestartCounts(counted=2, uncounted=1), generation=4)
 
 
 def job(**groups: Any) -> MetaTrainingJob:
@@ -52,7 +52,11 @@ def test_a_pod_is_named_labelled_and_owned() -> None:
         "gmeta.dev/attempt": "2",
         "gmeta.dev/incarnation": "3",
     }
-    assert metadata["annotations"] == {"gmeta.dev/restarts-counted": "2", "gmeta.dev/restarts-uncounted": "1"}
+    assert metadata["annotations"] == {
+        "gmeta.dev/restarts-counted": "2",
+        "gmeta.dev/restarts-uncounted": "1",
+        "gmeta.dev/job-generation": "4",
+    }
     assert metadata["ownerReferences"] == [
         {
             "apiVersion": "gmeta.dev/v1alpha1",
@@ -80,7 +84,7 @@ def test_every_pod_meets_the_restricted_pod_security_standard(role: str) -> None
         workers={"podTemplate": {"spec": {"securityContext": {"runAsUser": 7, "fsGroup": 8}}}},
     )
     process = next(each for each in cluster_plan(manifest, 0).processes if each.role == role)
-    made = pod(manifest, process, Incarnation(0, RestartCounts()), DEFAULTS)
+    made = pod(manifest, process, Incarnation(0, RestartCounts(), 1), DEFAULTS)
     assert made["spec"]["securityContext"] == {
         "fsGroup": 8,
         "fsGroupChangePolicy": "OnRootMismatch",
@@ -257,7 +261,8 @@ def test_an_overlay_that_is_not_allowed_is_named(overlay: dict[str, Any], messag
 def test_the_example_has_a_pod_for_each_process() -> None:
     manifest = load_manifest(Path(__file__).parents[3] / "examples/movielens-maml.yaml")
     made = [
-        pod(manifest, each, Incarnation(0, RestartCounts()), DEFAULTS) for each in cluster_plan(manifest, 0).processes
+        pod(manifest, each, Incarnation(0, RestartCounts(), 1), DEFAULTS)
+        for each in cluster_plan(manifest, 0).processes
     ]
     names = [each["metadata"]["name"] for each in made]
     assert names == [f"movielens-maml-{each}-0" for each in ("prepare", "coordinator", "w0", "w1")]

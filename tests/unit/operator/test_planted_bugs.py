@@ -205,6 +205,11 @@ def events_are_named_at_random(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug
+def a_coordinator_is_never_told_of_a_change(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "_touch", lambda job, coordinator, generation: None)
+
+
+@bug
 def nothing_wakes_the_job_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Controller, "_wake", lambda self, key, memory, plan: None)
 
