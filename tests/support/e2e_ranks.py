@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from e2e_cluster import wait_for
@@ -20,21 +21,26 @@ true
 
 @dataclass(frozen=True)
 class Ranks:
-    """A job whose volume `runs` is the one of its namespace.
+    """A job that trains in many processes.
 
     Attributes:
         jobs: where it is.
         name: its name.
+        claim: of its volume `runs`.
     """
 
     jobs: Jobs
     name: str
+    claim: str = "runs"
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """The coordinator's events of a kind, so far."""
-        text = self.jobs.agent.shell(f"cat {self.jobs.namespace}/runs/{self.name}/events.jsonl 2> /dev/null || true")
-        messages = [json.loads(line)["message"] for line in text.splitlines() if line.endswith("}")]
-        return [message for message in messages if message["kind"] == kind]
+        """The messages of the coordinator's events of a kind, so far."""
+        return [event["message"] for event in self._events(kind)]
+
+    def first_step(self, generation: int) -> float:
+        """When a round's first step was done, by the clock of the coordinator's node."""
+        steps = (each for each in self._events("progress") if each["message"]["generation"] == generation)
+        return datetime.fromisoformat(next(steps)["time"]).timestamp()
 
     def rounds(self) -> list[tuple[int, list[int]]]:
         """Generation of every round and the workers in it."""
@@ -58,6 +64,16 @@ class Ranks:
         script = PROCESSES.format(container=container["containerID"].rpartition("/")[2])
         return sorted(map(int, self.jobs.agent.shell(script).split()))
 
+    def kill(self, pid: int) -> float:
+        """SIGKILL to a process on the agent's node; when that was, by the clock of that node."""
+        return float(self.jobs.agent.shell(f"kill -9 {pid} && date +%s.%N"))
+
     def samples(self) -> int:
         """Samples in the newest commit, which is what the weights have learned from."""
         return int(self.events("shard_written")[-1]["ledger"]["samples"])
+
+    def _events(self, kind: str) -> list[dict[str, Any]]:
+        folder = f"{self.jobs.namespace}/{self.claim}/{self.name}"
+        text = self.jobs.agent.shell(f"cat {folder}/events.jsonl 2> /dev/null || true")
+        events = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+        return [event for event in events if event["message"]["kind"] == kind]
