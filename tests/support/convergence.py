@@ -213,7 +213,7 @@ class Histories(RuleBasedStateMachine):
         while len(self.operators) > 1:
             self.operators.pop(0).die()
         operator = self.operators[0]
-        for name in [None, None, *self.life.processes()[:1]]:  # a lost event is noticed by the second rest
+        for name in [None, None, *self.life.processes()[-1:]]:  # a lost event is noticed by the second rest
             if name is not None and name in self.life.processes():
                 self.life.end(name, 137)  # only the deadline of its back-off wakes the job for it
             self._rest(operator)
