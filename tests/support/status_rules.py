@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ledger import PREPARE
 from simulated import conditions
 
 from gmeta_api.objects import Object
@@ -74,7 +75,10 @@ def _fits_the_pods(judge: "Judge", job: Object, status: Object) -> None:
         coordinators = judge.all_fates(("coordinator", 0), status["attempt"])
         assert any(fate.at and fate.code == 0 for fate in coordinators), "success without a coordinator that says so"
     if state == "Failed" and reason == "BackoffLimitExceeded":
-        unpaid = sum(fate.failed and not fate.free for fate in judge.in_place().values())
+        # What the operator has heard of last: a pod that has failed, and may have been removed unheard since then.
+        newest = {fate.slot: fate for fate in fates if fate.attempt == status["attempt"] or fate.slot == PREPARE}
+        known = (*judge.in_place().values(), *newest.values())
+        unpaid = len({fate.slot for fate in known if fate.failed and not fate.free})
         assert status["restarts"]["counted"] + unpaid > job["spec"]["faultTolerance"]["backoffLimit"]
     elif state == "Failed":
         assert reason in {fate.kind for fate in fates if fate.fatal}, f"no pod has failed for {reason}"

@@ -115,12 +115,13 @@ class History:
         world = self.world
         world.saw("new attempt")
         assert world.attempt < ATTEMPTS, "attempt after attempt fails"
+        survival = world.random.choice([0.0, 0.5, 1.0])
         for worker in self.workers.values():
-            if world.chance(0.5):
-                worker.kill()
-            else:
+            if world.chance(survival):
                 world.saw("zombies of an old attempt")
-        if world.locks or world.chance(0.5):
+            else:
+                worker.kill()
+        if world.locks or not world.chance(survival):
             self.coordinator.die()
         else:
             world.saw("zombie coordinator")

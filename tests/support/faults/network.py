@@ -52,9 +52,7 @@ class Network(httpx.BaseTransport):
             raise httpx.RemoteProtocolError("Server disconnected", request=request) from None
 
     def _coordinator(self) -> Coordinator | None:
-        """The current coordinator; what belongs to an old attempt may also still reach its own."""
+        """The current coordinator; what belongs to an old attempt reaches its own for as long as that lives."""
         alive = [each for each in self._world.coordinators if each.running]
-        own = [each for each in alive if each.attempt == self._attempt]
-        current = [each for each in alive if each.attempt == self._world.attempt]
-        choice = [*own, *current] if self._world.locks is False else current
-        return self._world.random.choice(choice) if choice else None
+        attempts = (self._world.attempt,) if self._world.locks else (self._attempt, self._world.attempt)
+        return next((each for attempt in attempts for each in alive if each.attempt == attempt), None)
