@@ -76,12 +76,10 @@ class LastCheckpoint(SpecModel):
     """The newest commit."""
 
     step: Count = Field(description="Step of the commit.")
-    epoch: Count | None = Field(default=None, description="Epoch of the commit.")
     attempt: Count | None = Field(default=None, description="Attempt that wrote the commit.")
     path: Annotated[str, Field(max_length=1024)] | None = Field(
-        default=None, description="Folder of the commit, relative to its volume."
+        default=None, description="Folder of the commit, relative to checkpoint.path."
     )
-    time: Timestamp | None = Field(default=None, description="When the commit was written.")
 
 
 class LastFailure(SpecModel):
@@ -127,6 +125,3 @@ class Status(SpecModel):
     restarts: RestartCounts | None = Field(default=None, description="How often something was started again.")
     last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
     last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")
-    goodput: Share | None = Field(
-        default=None, description="Share of the time since startTime that went into steps which are not lost."
-    )

@@ -65,6 +65,10 @@ class Judge:
         there = (fate for fate in self.fates() if not fate.gone)
         return {fate.slot: fate for fate in there if fate.attempt == self.attempt or fate.slot == PREPARE}
 
+    def _too_many(self, slot: Slot) -> bool:
+        """Whether the job has been scaled down below a worker."""
+        return slot[0] == "worker" and slot[1] >= self.replicas
+
     def suspended(self) -> bool:
         return bool(self.job["spec"].get("runPolicy", {}).get("suspend"))
 
@@ -73,10 +77,9 @@ class Judge:
         assert new.owner == self.job["metadata"]["uid"], f"{new.name} is made for a former job"
         assert not finished(status), f"{new.name} is made for a job that has ended"
         assert not self.suspended(), f"{new.name} is made for a suspended job"
-        assert not any(fate.fatal for fate in self.in_place().values()), (
-            f"{new.name} is made in spite of a user's error"
-        )
-        assert new.slot[0] != "worker" or new.slot[1] < self.replicas, f"{new.name} has no place"
+        errors = [fate.name for slot, fate in self.in_place().items() if fate.fatal and not self._too_many(slot)]
+        assert not errors, f"{new.name} is made in spite of the user's error that {errors} have told of"
+        assert not self._too_many(new.slot), f"{new.name} has no place"
         assert new.name not in {fate.name for fate in self.fates()}, f"{new.name} is made twice"
         for other in self.fates():
             if other.alive(self.server.now):
@@ -144,7 +147,7 @@ class Judge:
         reasons = (
             finished(self.job.get("status", {})),
             self.suspended(),
-            fate.slot[0] == "worker" and fate.slot[1] >= self.replicas,
+            self._too_many(fate.slot),
             any(other.number > fate.number for other in self.fates(fate.slot)),
             fate.attempt < self.attempt,
             group,

@@ -119,7 +119,7 @@ def the_status_is_written_twice(patch: pytest.MonkeyPatch) -> None:
         if plan.status is not None:
             job = self.store.job((plan.job["metadata"]["namespace"], plan.job["metadata"]["name"]))
             assert job is not None
-            await self.api.apply_status(job, {**plan.status, "goodput": 1.0})
+            await self.api.apply_status(job, {**plan.status, "reason": "Twice"})
 
     patch.setattr(Writer, "tell", tell)
 
