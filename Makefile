@@ -6,6 +6,8 @@ RUN := env OMP_NUM_THREADS=1
 RUNS ?= runs
 VOLUME ?= volumes/data
 HELM := .cache/helm
+# A file's tests stay together, for they share what is dear to make; in the order collected, long files first.
+IN_PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' worker/pyproject.toml)
 # Of `make images`: the program, where the images belong (`registry.example/team/`), their tag, flags of the program, and
 # the torch wanted.
@@ -46,10 +48,10 @@ quickstart: env  ## fetch MovieLens-100K, train examples/movielens-maml.yaml, wr
 	    --volume data=$(VOLUME) --volume runs=$(RUNS) --set spec.checkpoint.path=quickstart
 
 test: $(VENV)/.dev $(HELM)/.ready lint  ## lint, types and every test that fits a laptop
-	$(RUN) $(BIN)/python -m pytest -q -m "not slow"
+	$(RUN) $(BIN)/python -m pytest -q -m "not slow" $(IN_PARALLEL)
 
 test-all: $(VENV)/.dev $(HELM)/.ready lint  ## `make test` and the long suites
-	$(RUN) $(BIN)/python -m pytest -q
+	$(RUN) $(BIN)/python -m pytest -q $(IN_PARALLEL)
 
 # The cluster is $KUBECONFIG's where that is set, else the one of the control script GMETA_TEST_CLUSTER.
 e2e: $(VENV)/.dev $(HELM)/.ready  ## chart and jobs on a real cluster, three tests (CONTRIBUTING.md: which cluster)
