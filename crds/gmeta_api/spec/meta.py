@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
+from gmeta_api.spec import patterns
 from gmeta_api.spec.base import SpecModel
 from gmeta_api.spec.scalars import Rate
 
-AlgorithmName = Literal["MAML", "FOMAML", "Joint"]
+AlgorithmType = Annotated[str, Field(max_length=256, pattern=patterns.ALGORITHM_TYPE)]
 Pattern = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -20,6 +21,11 @@ class InnerSpec(SpecModel):
         default=0.0,
         description="Rows added to the number a task's summed support loss is divided by, so that few rows move the "
         "model less; 0 gives the mean loss of MAML.",
+    )
+    learned: bool = Field(
+        default=False,
+        description="Whether training learns rate and shrinkage, apart for every layer and vocabulary that adapts; "
+        "the ones given here are where it starts.",
     )
 
 
@@ -37,9 +43,14 @@ class AdaptSpec(SpecModel):
 class MetaSpec(SpecModel):
     """The meta-learning algorithm."""
 
-    algorithm: AlgorithmName = Field(
+    algorithm: AlgorithmType = Field(
         default="MAML",
-        description="MAML: second-order gradients; FOMAML: first-order; Joint: ordinary training of the same model.",
+        description="MAML, first order FOMAML, ANIL (the model's head adapts), CAVIA (its context), LiMAML (its meta "
+        "block), MetaSGD (learned rates), Reptile, Joint (ordinary training of the same model), or a class of your "
+        "own as package.module:Class.",
+    )
+    args: dict[str, JsonValue] = Field(
+        default={}, description="Keyword arguments of an algorithm of your own, as any JSON."
     )
     inner: InnerSpec = Field(default=InnerSpec(), description="The inner loop in training.")
     eval_inner: InnerSpec | None = Field(
@@ -50,4 +61,6 @@ class MetaSpec(SpecModel):
         description="Mean that the outer loss is. tasks: over tasks of each task's mean query loss, as in G-Meta; "
         "samples: over all query samples, so that a task counts by its rows.",
     )
-    adapt: AdaptSpec = Field(default=AdaptSpec(), description="What the inner loop adapts.")
+    adapt: AdaptSpec | None = Field(
+        default=None, description="What the inner loop adapts; else what the algorithm says: of most, every layer."
+    )

@@ -45,10 +45,28 @@ class NamedVocabularySpec(SpecModel):
     rows: VocabularyRows | None = Field(default=None, description="Rows of the table; with type hash only.")
 
 
+class AdaptivePartsSpec(SpecModel):
+    """Parts that a built-in model has beside its own layers for tasks to adapt; all start at zero."""
+
+    bias: bool = Field(default=False, description="A constant added to the logit: layer bias.")
+    context: bool = Field(
+        default=False,
+        description="A vector of width embeddingDim that enters the model like one more feature: layer context.",
+    )
+    wide: Annotated[int, Field(ge=0, le=65536)] = Field(
+        default=0,
+        description="Width of a learned projection of the features, which a linear layer of the task's own adds to the "
+        "logit: layer wide.head; 0 for none.",
+    )
+
+
 class ModelSpec(SpecModel):
     """The model: its class, its sizes and its vocabularies."""
 
-    type: ModelType = Field(default="DLRM", description="DLRM, or a class of your own as package.module:Class.")
+    type: ModelType = Field(
+        default="DLRM",
+        description="DLRM, DeepFM, DCN (v2), WideDeep, MeLU, LiMAML, or a class of your own as package.module:Class.",
+    )
     embedding_dim: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, description="Width of every embedding row.")
     vocabulary: VocabularySpec = Field(
         default=VocabularySpec(), description="How keys become rows, for every vocabulary that is not listed apart."
@@ -62,6 +80,23 @@ class ModelSpec(SpecModel):
     )
     top: Annotated[tuple[LayerSize, ...], Field(max_length=16)] = Field(
         default=(64, 32),
-        description="Hidden sizes of DLRM's layers over the interactions; one to a single output follows.",
+        description="Hidden sizes of the layers over the interactions (DLRM) or over all features; one to a single "
+        "output follows.",
+    )
+    cross_layers: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="Cross layers of DCN.")
+    meta_block: Annotated[tuple[LayerSize, ...], Field(min_length=1, max_length=16)] = Field(
+        default=(32, 16),
+        description="Sizes of LiMAML's meta block, whose last output is the meta embedding.",
+    )
+    adaptive: AdaptivePartsSpec = Field(
+        default=AdaptivePartsSpec(), description="Parts of a built-in model that are there for tasks to adapt."
+    )
+    offset: Annotated[tuple[Identifier, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="Numeric features that are added to a built-in model's logit as they are, such as a rate of the "
+        "item; they also enter the model like the other numeric features.",
+    )
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = Field(
+        default=0.0, description="Share of the outputs of a built-in model's hidden layers that training drops."
     )
     args: dict[str, JsonValue] = Field(default={}, description="Keyword arguments of a class of your own, as any JSON.")

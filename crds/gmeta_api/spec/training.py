@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gmeta_api.spec.base import IMMUTABLE, ListMap, Rule, SpecModel
-from gmeta_api.spec.meta import AlgorithmName
+from gmeta_api.spec.meta import AlgorithmType
 from gmeta_api.spec.scalars import DnsLabel, EpochCount, Identifier, RelativePath, Seed, StepCount
 
 SplitName = Literal["train", "valid", "test"]
@@ -62,7 +62,7 @@ class PhaseSpec(SpecModel):
     )
 
     name: Identifier = Field(description="Name of the phase, unique in the run.")
-    algorithm: AlgorithmName = Field(description="Algorithm of the phase.")
+    algorithm: AlgorithmType = Field(description="Algorithm of the phase.")
     epochs: EpochCount | None = Field(default=None, description="Length in epochs; either this or steps.")
     steps: StepCount | None = Field(default=None, description="Length in steps; either this or epochs.")
 

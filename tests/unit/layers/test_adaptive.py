@@ -28,7 +28,7 @@ def adapted_output(layer: nn.Module, support_x: Tensor, support_d: Tensor, query
     support, query = packing(SUPPORT), packing(QUERY)
     with task_context(TaskContext(support, support, {layer}, {}, recording=True)) as context:
         layer(support_x)
-    steps = context.steps_after([support_d], RATE, differentiable=False)
+    steps = context.steps_after([support_d], {layer: torch.full((len(support_x),), RATE)}, differentiable=False)
     with task_context(TaskContext(query, support, {layer}, steps, recording=False)):
         output: Tensor = layer(query_x)
     return output

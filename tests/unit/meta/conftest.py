@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gmeta_api.spec import ModelSpec
 from gmeta_worker.meta import RaggedIndex, Samples, TaskSamples
 from gmeta_worker.models import DLRM, ModelInputs
 
@@ -60,6 +61,7 @@ class Problem:
             index=torch.tensor([s.index for s in flat], dtype=torch.int64).view(len(flat), self.singles),
             multi=tuple(_ragged([s.multi[m] for s in flat]) for m in range(multi)),
             labels=torch.tensor([s.label for s in flat], dtype=torch.float64),
+            seeds=torch.arange(len(flat)),
         )
 
     @property
@@ -227,7 +229,7 @@ def _means(lists: list[list[list[int]]], rows: Tensor) -> Tensor:
 
 def small_dlrm(inputs: ModelInputs, seed: int = 0) -> DLRM:
     torch.manual_seed(seed)
-    model = DLRM(inputs, bottom=[5], top=[6, 4]).double()
+    model = DLRM(ModelSpec(bottom=[5], top=[6, 4]), inputs).double()
     model.inputs = inputs  # type: ignore[assignment]  # as build_model does
     return model
 

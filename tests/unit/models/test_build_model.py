@@ -127,8 +127,7 @@ def build(type_name: str, **args: object) -> nn.Module:
         ),
         (
             "user_models:NOT_A_CLASS",
-            "spec.model.type: expected 'user_models:NOT_A_CLASS' to be a subclass of torch.nn.Module, received an "
-            "object of type int",
+            "spec.model.type: expected 'user_models:NOT_A_CLASS' to be a class, received an object of type int",
         ),
         (
             "user_models:NotAModule",
@@ -184,8 +183,7 @@ def test_args_of_a_built_in_model_are_refused() -> None:
     with pytest.raises(ModelError) as error:
         build_model(ModelSpec(args={"width": 3}), INPUTS, seed=0)
     assert str(error.value) == (
-        "spec.model.args: DLRM takes none, received width; "
-        "use spec.model.bottom and spec.model.top, or a class of your own"
+        "spec.model.args: DLRM takes none, received width; use the other fields of spec.model, or a class of your own"
     )
 
 

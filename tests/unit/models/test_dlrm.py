@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gmeta_api.errors import ModelError
+from gmeta_api.spec import ModelSpec
 from gmeta_worker.models import DLRM, FeatureRows, Features, ModelInputs
 
 
@@ -15,7 +16,7 @@ def inputs_for(numeric: int, features: int, dim: int = 4) -> ModelInputs:
 
 @pytest.mark.parametrize(("numeric", "features"), [(3, 2), (0, 3), (2, 0), (1, 1)])
 def test_parameters_follow_the_formula(numeric: int, features: int) -> None:
-    model = DLRM(inputs_for(numeric, features), bottom=[8, 6], top=[7])
+    model = DLRM(ModelSpec(bottom=[8, 6], top=[7]), inputs_for(numeric, features))
     vectors = features + (numeric > 0)
     bottom = [numeric, 8, 6, 4] if numeric else []
     top = [vectors * (vectors - 1) // 2 + (4 if numeric else 0), 7, 1]
@@ -24,7 +25,7 @@ def test_parameters_follow_the_formula(numeric: int, features: int) -> None:
 
 
 def test_output_is_the_top_of_bottom_and_all_pairwise_dots() -> None:
-    model = DLRM(inputs_for(3, 2), bottom=[], top=[])
+    model = DLRM(ModelSpec(bottom=[], top=[]), inputs_for(3, 2))
     numeric, stacked = torch.randn(5, 3), torch.randn(5, 2, 4)
     assert model.bottom is not None
     bottom = torch.relu(model.bottom[0](numeric))
@@ -35,14 +36,16 @@ def test_output_is_the_top_of_bottom_and_all_pairwise_dots() -> None:
 
 
 def test_layer_names_are_what_adapt_patterns_match() -> None:
-    names = {name.rpartition(".")[0] for name, _ in DLRM(inputs_for(1, 2), bottom=[8], top=[8]).named_parameters()}
+    names = {
+        name.rpartition(".")[0] for name, _ in DLRM(ModelSpec(bottom=[8], top=[8]), inputs_for(1, 2)).named_parameters()
+    }
     assert names == {"bottom.0", "bottom.1", "top.0", "top.1"}
 
 
 @pytest.mark.parametrize("features", [0, 1])
 def test_nothing_to_interact_is_refused(features: int) -> None:
     with pytest.raises(ModelError) as error:
-        DLRM(inputs_for(0, features), bottom=[], top=[])
+        DLRM(ModelSpec(bottom=[], top=[]), inputs_for(0, features))
     assert str(error.value) == (
         f"DLRM: expected at least two features, or a numeric column, received {features} features and no "
         "numeric column; add features to the dataset or use a model class of your own"

@@ -138,18 +138,21 @@ class TaskContext:
             self.calls.append(LayerCall(layer, per_sample, inputs, h))
         return h
 
-    def steps_after(self, gradients: Sequence[Tensor], rate: float, *, differentiable: bool) -> Steps:
+    def steps_after(
+        self, gradients: Sequence[Tensor], sizes: Mapping[nn.Module, Tensor], *, differentiable: bool
+    ) -> Steps:
         """The steps so far and one more.
 
         Args:
             gradients: dL/dh for the output of each of `calls`, where L adds up the tasks' losses.
-            rate: of the step.
+            sizes: of a layer's step for each sample, [n]: what the gradient is multiplied by.
             differentiable: whether the step is a function of what came before it, or a constant (first order).
         """
         steps = dict(self._steps)
         for call, gradient in zip(self.calls, gradients, strict=True):
             layout = self._support.layout(call.per_sample)
-            changes = layout.tile(gradient.reshape(layout.rows, gradient.shape[-1]) * -rate)
+            size = sizes[call.layer].repeat_interleave(call.per_sample).unsqueeze(1)
+            changes = layout.tile(gradient.reshape(layout.rows, gradient.shape[-1]) * -size)
             inputs = call.inputs if differentiable else call.inputs.detach()
             key = (call.layer, call.per_sample)
             steps[key] = _joined(steps.get(key), Factors(inputs, changes))

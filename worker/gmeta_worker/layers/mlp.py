@@ -6,6 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from gmeta_worker.layers.adaptive import AdaptiveLinear
+from gmeta_worker.layers.dropout import dropout
 
 
 class MLP(nn.ModuleList):
@@ -14,10 +15,12 @@ class MLP(nn.ModuleList):
     Args:
         sizes: widths from the input to the output; one layer for each pair of neighbours.
         activate_last: whether ReLU follows the last layer too.
+        dropout: share of the activated outputs that training drops.
     """
 
-    def __init__(self, sizes: Sequence[int], *, activate_last: bool) -> None:
+    def __init__(self, sizes: Sequence[int], *, activate_last: bool, dropout: float = 0.0) -> None:
         super().__init__(AdaptiveLinear(width, following) for width, following in pairwise(sizes))
+        self._dropout = dropout
         self._activations = len(self) - (0 if activate_last else 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,4 +29,5 @@ class MLP(nn.ModuleList):
             x = layer(x)
             if number < self._activations:
                 x = x.relu()
+                x = dropout(x, self._dropout) if self.training else x
         return x

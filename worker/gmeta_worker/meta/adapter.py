@@ -1,12 +1,13 @@
 """What an inner loop is, however it is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
 
-from gmeta_worker.meta.samples import TaskSamples
+from gmeta_worker.meta.samples import Samples, TaskSamples
+from gmeta_worker.meta.step_size import StepSizes
 
 
 @dataclass(frozen=True)
@@ -17,27 +18,65 @@ class InnerLoop:
         steps: how many.
         rate: their learning rate.
         shrinkage: samples added to the divisor, so that few samples move the parameters less; 0 gives the mean.
-        second_order: whether the outer gradient goes through the inner gradients. If not, what the steps have changed
-            counts as a constant, so the gradient at the adapted parameters is taken as that of the original ones.
+        sizes: what each group of parameters makes of rate and shrinkage.
+        second_order: whether the outer gradient goes through the inner gradients. If not, the inner gradients count as
+            constants, so the gradient at the adapted parameters is taken as that of the original ones.
     """
 
     steps: int
     rate: float
     shrinkage: float
+    sizes: StepSizes
     second_order: bool
+
+    def size(self, group: str, counts: Tensor) -> Tensor:
+        """What a group's gradient of the summed loss is multiplied by in each task, [T]; `counts` [T]: support sizes."""
+        return self.sizes.size(group, self.rate, self.shrinkage, counts)
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How far the inner loop has gone, summed over tasks: original minus adapted parameters.
+
+    Attributes:
+        dense: by name of the parameter, those that adapt.
+        rows: [U, dim].
+    """
+
+    dense: Mapping[str, Tensor]
+    rows: Tensor
+
+
+class AdaptedTasks(Protocol):
+    """Tasks after their inner loops."""
+
+    def query_logits(self) -> Tensor:
+        """Logits of the query samples with each task's own parameters, [n_query].
+
+        Differentiable with respect to the model's parameters and the rows, unless gradients are off.
+        """
+        ...
+
+    def movement(self) -> Movement:
+        """From the adapted parameters back to the shared ones, without a graph."""
+        ...
 
 
 class Adapter(Protocol):
-    """Computes query logits with each task's adapted parameters."""
+    """Runs inner loops."""
 
     def parts(self, samples: TaskSamples) -> Iterable[TaskSamples]:
         """Tasks that are computed together; losses and gradients of the parts add up."""
         ...
 
-    def query_logits(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> Tensor:
-        """Logits of a part's query samples after the inner loop on its support, [n_query].
+    def adapt(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> AdaptedTasks:
+        """Take the inner steps of a part's tasks on their support samples, from the model and `rows` [U, dim].
 
-        Differentiable with respect to the model's parameters and `rows` [U, dim] unless gradients are off, in which
-        case the inner loop still runs and nothing of it is kept.
+        With gradients off the inner loop still runs, and nothing of it is kept.
         """
         ...
+
+
+def support_counts(support: Samples, tasks: int) -> Tensor:
+    """Support samples of each task, [tasks], in the labels' type."""
+    return support.task.bincount(minlength=tasks).to(support.labels.dtype)

@@ -1,39 +1,109 @@
 """From the manifest's meta section to an algorithm."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 
 from gmeta_api.errors import ModelError
-from gmeta_api.spec import InnerSpec, MetaSpec
+from gmeta_api.spec import AdaptSpec, InnerSpec, MetaSpec
 from gmeta_worker.meta.adapter import Adapter, InnerLoop
-from gmeta_worker.meta.algorithm import Algorithm, Joint, Maml
+from gmeta_worker.meta.algorithm import Algorithm, InnerLoops
 from gmeta_worker.meta.generic import GenericAdapter
+from gmeta_worker.meta.joint import Joint
+from gmeta_worker.meta.maml import Maml
 from gmeta_worker.meta.packed import PackedAdapter
+from gmeta_worker.meta.reptile import Reptile
+from gmeta_worker.meta.step_size import StepSizes
 from gmeta_worker.meta.targets import Targets, find_targets
+from gmeta_worker.plugin import build, load_class
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What the name of an algorithm stands for.
+
+    Attributes:
+        make: the class.
+        role: which of the model's roles adapts where the manifest does not say; every layer where None.
+        second_order: whether the outer gradient goes through the inner gradients.
+        learned: whether step sizes are learned, whatever the manifest says.
+    """
+
+    make: Callable[[InnerLoops], Algorithm]
+    role: str | None = None
+    second_order: bool = True
+    learned: bool = False
+
+
+_RECIPES: Mapping[str, _Recipe] = {
+    "MAML": _Recipe(Maml),
+    "FOMAML": _Recipe(Maml, second_order=False),
+    "ANIL": _Recipe(Maml, role="head"),
+    "CAVIA": _Recipe(Maml, role="context"),
+    "LiMAML": _Recipe(Maml, role="meta block"),
+    "MetaSGD": _Recipe(Maml, learned=True),
+    "Reptile": _Recipe(Reptile, second_order=False),
+    "Joint": _Recipe(Joint),
+}
 
 
 def build_algorithm(meta: MetaSpec, model: nn.Module, table_names: Sequence[str]) -> Algorithm:
     """The algorithm for a model whose samples' `tables` number `table_names`.
 
+    Learned step sizes become parameters of the model, as its submodule `step_sizes`: they are trained, exchanged and
+    committed as the others are.
+
     Raises:
-        ModelError: a pattern of what adapts matches nothing, or nothing adapts in meta-learning.
+        ModelError: a pattern of what adapts matches nothing, nothing adapts in meta-learning, or a class of the user's
+            own cannot be loaded or built.
     """
-    targets = find_targets(meta.adapt, model, table_names)
-    adapter = _adapter(targets)
-    evaluation = _loop(meta.eval_inner or meta.inner, second_order=False)
-    if meta.algorithm == "Joint":
-        return Joint(adapter, evaluation)
-    if targets.empty:
+    recipe = _RECIPES.get(meta.algorithm) or _own(meta)
+    targets = find_targets(meta.adapt or _of_role(recipe.role, model, meta.algorithm), model, table_names)
+    if not targets.groups and meta.algorithm != "Joint":
         raise ModelError(
             f"spec.meta.adapt: {meta.algorithm} needs something that adapts, received no pattern for layers or rows; "
             "name some, or set spec.meta.algorithm to Joint"
         )
-    training = _loop(meta.inner, second_order=meta.algorithm == "MAML")
-    return Maml(adapter, training, evaluation, meta.outer_loss)
+    learned = (meta.inner.learned or recipe.learned) and meta.algorithm != "Joint"
+    sizes = StepSizes(targets.groups, learned=learned, dtype=next(model.parameters()).dtype)
+    if learned:
+        model.step_sizes = sizes
+    evaluation = _loop(meta.eval_inner or meta.inner, sizes, second_order=False)
+    training = _loop(meta.inner, sizes, second_order=recipe.second_order)
+    return recipe.make(InnerLoops(_adapter(targets), training, evaluation, meta.outer_loss))
+
+
+def _own(meta: MetaSpec) -> _Recipe:
+    found = load_class(meta.algorithm, "spec.meta.algorithm")
+
+    def make(loops: InnerLoops) -> Algorithm:
+        made = build(found, meta.algorithm, loops, "loops", meta.args, "spec.meta.args")
+        missing = [name for name in ("gradients", "scores") if not callable(getattr(made, name, None))]
+        if missing:
+            raise ModelError(
+                f"spec.meta.algorithm: {meta.algorithm} has no method {' and no method '.join(missing)}; see "
+                "gmeta_worker.meta.Algorithm for what an algorithm must do"
+            )
+        return cast("Algorithm", made)
+
+    return _Recipe(make)
+
+
+def _of_role(role: str | None, model: nn.Module, algorithm: str) -> AdaptSpec:
+    if role is None:
+        return AdaptSpec()
+    layers = getattr(model, "roles", {}).get(role)
+    if not layers:
+        raise ModelError(
+            f"spec.meta.algorithm: {algorithm} adapts the model's {role}, and {type(model).__name__} has none; name "
+            f"what adapts in spec.meta.adapt, or use a model with one (docs/models.md)"
+        )
+    return AdaptSpec(dense=tuple(layers))
 
 
 def _adapter(targets: Targets) -> Adapter:
@@ -47,5 +117,5 @@ def _adapter(targets: Targets) -> Adapter:
     return GenericAdapter(targets)
 
 
-def _loop(inner: InnerSpec, *, second_order: bool) -> InnerLoop:
-    return InnerLoop(inner.steps, inner.rate, inner.shrinkage, second_order)
+def _loop(inner: InnerSpec, sizes: StepSizes, *, second_order: bool) -> InnerLoop:
+    return InnerLoop(inner.steps, inner.rate, inner.shrinkage, sizes, second_order)

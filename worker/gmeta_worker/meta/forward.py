@@ -1,9 +1,12 @@
 """One pass of a model over packed samples, and the loss of its logits."""
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from gmeta_worker.layers import RandomDraws, random_draws
 from gmeta_worker.meta.rows import stacked_rows
 from gmeta_worker.meta.samples import Samples
 from gmeta_worker.models import FeatureRows, Features, inputs_of
@@ -14,19 +17,21 @@ def model_arguments(model: nn.Module, table: Tensor, samples: Samples) -> tuple[
     return Features(samples.numeric), FeatureRows(inputs_of(model).features, stacked_rows(table, samples))
 
 
-def logits_of(model: nn.Module, table: Tensor, samples: Samples) -> Tensor:
+def drawing(model: nn.Module, samples: Samples, draw: int) -> AbstractContextManager[None]:
+    """Lets the model's dropout draw in training: for query samples with `draw` 0, then one for every inner step."""
+    return random_draws(RandomDraws(samples.seeds, draw) if model.training else None)
+
+
+def logits_of(model: nn.Module, table: Tensor, samples: Samples, draw: int = 0) -> Tensor:
     """Logits [n]."""
-    logits: Tensor = model(*model_arguments(model, table, samples))
+    with drawing(model, samples, draw):
+        logits: Tensor = model(*model_arguments(model, table, samples))
     return logits
 
 
-def task_loss(logits: Tensor, samples: Samples, tasks: int, shrinkage: float = 0.0) -> Tensor:
-    """Binary cross entropy of each task's samples, summed and divided by (their number + shrinkage), over all tasks.
-
-    In the labels' type. Without shrinkage each task counts by its mean.
-    """
-    divisors = torch.bincount(samples.task, minlength=tasks).to(samples.labels.dtype) + shrinkage
-    weights = divisors.reciprocal()[samples.task]
+def task_loss(logits: Tensor, samples: Samples, tasks: int) -> Tensor:
+    """Mean binary cross entropy of each task's samples, summed over tasks. In the labels' type."""
+    weights = torch.bincount(samples.task, minlength=tasks).to(samples.labels.dtype).reciprocal()[samples.task]
     return binary_cross_entropy_with_logits(logits.to(samples.labels.dtype), samples.labels, weights, reduction="sum")
 
 

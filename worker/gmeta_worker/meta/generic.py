@@ -1,14 +1,15 @@
 """The inner loop of one task after another, for models with adapted parameters outside of adaptive layers."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gmeta_worker.meta.adapter import InnerLoop
-from gmeta_worker.meta.forward import model_arguments, task_loss
-from gmeta_worker.meta.rows import copy_rows, with_copies
+from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts
+from gmeta_worker.meta.forward import drawing, model_arguments, row_loss
+from gmeta_worker.meta.rows import RowCopies, copy_rows, with_copies
 from gmeta_worker.meta.samples import Samples, TaskSamples
 from gmeta_worker.meta.targets import Targets
 
@@ -27,32 +28,82 @@ class GenericAdapter:
         """Each task alone, so that only one task's graph is alive."""
         return samples.one_by_one()
 
-    def query_logits(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> Tensor:
-        """Logits of one task's query samples with its adapted parameters."""
+    def adapt(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> "GenericTask":
+        """Take the inner steps of one task."""
         copies = copy_rows(samples, self._targets.tables.to(rows.device))
-        own = rows.index_select(0, copies.positions)
         weights: dict[str, Tensor] = {name: model.get_parameter(name) for name in self._targets.parameters}
-        if len(samples.support):
-            with torch.enable_grad():
-                for _ in range(loop.steps):
-                    own, weights = _step(model, rows, own, weights, copies.samples.support, loop)
-        return _logits(model, with_copies(rows, own), weights, copies.samples.query)
+        task = GenericTask(model, rows, copies, rows.index_select(0, copies.positions), weights)
+        if not len(samples.support):
+            return task
+        sizes = _Sizes.of(self._targets, loop, copies)
+        with torch.enable_grad():
+            for number in range(loop.steps):
+                task = task.after_step(sizes, number, differentiable=loop.second_order)
+        return task
 
 
-def _step(
-    model: nn.Module, rows: Tensor, own: Tensor, weights: Mapping[str, Tensor], support: Samples, loop: InnerLoop
-) -> tuple[Tensor, dict[str, Tensor]]:
-    own = own if own.requires_grad else own.requires_grad_()
-    loss = task_loss(_logits(model, with_copies(rows, own), weights, support), support, 1, loop.shrinkage)
-    *by_weight, by_row = torch.autograd.grad(
-        loss, [*weights.values(), own], create_graph=loop.second_order, materialize_grads=True
-    )
-    changed = {
-        name: weight - loop.rate * gradient for (name, weight), gradient in zip(weights.items(), by_weight, strict=True)
-    }
-    return own - loop.rate * by_row, changed
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the inner steps of one task: scalars by parameter, and [P, 1] for the copied rows."""
+
+    parameters: dict[str, Tensor]
+    rows: Tensor
+
+    @classmethod
+    def of(cls, targets: Targets, loop: InnerLoop, copies: RowCopies) -> "_Sizes":
+        counts = support_counts(copies.samples.support, 1)
+        parameters = {name: loop.size(group, counts)[0] for name, group in targets.parameters.items()}
+        by_table = {number: loop.size(name, counts)[0] for number, name in targets.row_groups.items()}
+        rows = [by_table[table] for table in copies.tables.tolist()]
+        return cls(parameters, (torch.stack(rows) if rows else counts.new_zeros(0)).unsqueeze(1))
 
 
-def _logits(model: nn.Module, table: Tensor, weights: Mapping[str, Tensor], samples: Samples) -> Tensor:
-    logits: Tensor = functional_call(model, dict(weights), model_arguments(model, table, samples))
-    return logits
+@dataclass(frozen=True)
+class GenericTask:
+    """One task after some inner steps.
+
+    Attributes:
+        model: with the shared parameters.
+        rows: [U, dim], the shared rows.
+        copies: which rows the task has copies of.
+        own: [P, dim], the copies.
+        weights: the task's parameters, by name.
+    """
+
+    model: nn.Module
+    rows: Tensor
+    copies: RowCopies
+    own: Tensor
+    weights: Mapping[str, Tensor]
+
+    def after_step(self, sizes: _Sizes, number: int, *, differentiable: bool) -> "GenericTask":
+        """The task after one more gradient step, the `number`th of the loop."""
+        own = self.own if self.own.requires_grad else self.own.requires_grad_()
+        support = self.copies.samples.support
+        loss = row_loss(self._logits(with_copies(self.rows, own), support, draw=number + 1), support)
+        *by_weight, by_row = torch.autograd.grad(
+            loss, [*self.weights.values(), own], create_graph=differentiable, materialize_grads=True
+        )
+        changed = {
+            name: weight - sizes.parameters[name] * gradient
+            for (name, weight), gradient in zip(self.weights.items(), by_weight, strict=True)
+        }
+        return GenericTask(self.model, self.rows, self.copies, own - sizes.rows * by_row, changed)
+
+    def query_logits(self) -> Tensor:
+        """Logits of the query samples with the task's adapted parameters."""
+        return self._logits(with_copies(self.rows, self.own), self.copies.samples.query, draw=0)
+
+    @torch.no_grad()
+    def movement(self) -> Movement:
+        """What the steps have changed."""
+        dense = {name: self.model.get_parameter(name) - weight for name, weight in self.weights.items()}
+        moved = self.rows.index_select(0, self.copies.positions) - self.own
+        return Movement(dense, torch.zeros_like(self.rows).index_add(0, self.copies.positions, moved))
+
+    def _logits(self, table: Tensor, samples: Samples, draw: int) -> Tensor:
+        with drawing(self.model, samples, draw):
+            logits: Tensor = functional_call(
+                self.model, dict(self.weights), model_arguments(self.model, table, samples)
+            )
+        return logits

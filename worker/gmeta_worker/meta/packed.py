@@ -1,15 +1,16 @@
 """The inner loop of all tasks at once: adaptive layers take low-rank steps, rows have packed copies."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from gmeta_worker.layers import Packing, Steps, TaskContext, task_context
-from gmeta_worker.meta.adapter import InnerLoop
-from gmeta_worker.meta.forward import logits_of, task_loss
-from gmeta_worker.meta.rows import copy_rows, with_copies
-from gmeta_worker.meta.samples import TaskSamples
+from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts
+from gmeta_worker.meta.forward import logits_of, row_loss
+from gmeta_worker.meta.rows import RowCopies, copy_rows, with_copies
+from gmeta_worker.meta.samples import Samples, TaskSamples
 from gmeta_worker.meta.targets import Targets
 
 
@@ -27,39 +28,112 @@ class PackedAdapter:
         """All tasks together."""
         return (samples,)
 
-    def query_logits(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> Tensor:
-        """Logits of the query samples, each with its task's adapted parameters."""
-        support = Packing.of(samples.support.task, samples.tasks)
-        query = Packing.of(samples.query.task, samples.tasks)
+    def adapt(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> "PackedTasks":
+        """Take the inner steps of all tasks."""
         copies = copy_rows(samples, self._targets.tables.to(rows.device))
-        own = rows.index_select(0, copies.positions)
-        steps: Steps = {}
-        if len(samples.support):
-            with torch.enable_grad():
-                for _ in range(loop.steps):
-                    own, steps = self._step(model, rows, own, copies.samples, support, steps, loop)
-        with task_context(TaskContext(query, support, self._targets.layers, steps, recording=False)):
-            return logits_of(model, with_copies(rows, own), copies.samples.query)
+        support = Packing.of(samples.support.task, samples.tasks)
+        tasks = PackedTasks(self._targets, model, rows, copies, support, rows.index_select(0, copies.positions), {})
+        if not len(samples.support):
+            return tasks
+        sizes = _Sizes.of(self._targets, loop, copies)
+        with torch.enable_grad():
+            for number in range(loop.steps):
+                tasks = tasks.after_step(sizes, number, differentiable=loop.second_order)
+        return tasks
 
-    def _step(
-        self,
-        model: nn.Module,
-        rows: Tensor,
-        own: Tensor,
-        samples: TaskSamples,
-        support: Packing,
-        steps: Steps,
-        loop: InnerLoop,
-    ) -> tuple[Tensor, Steps]:
-        """One gradient step of every task: (its copies of rows, the factors of its layers)."""
-        own = own if own.requires_grad else own.requires_grad_()
-        with task_context(TaskContext(support, support, self._targets.layers, steps, recording=True)) as context:
-            logits = logits_of(model, with_copies(rows, own), samples.support)
-        loss = task_loss(logits, samples.support, samples.tasks, loop.shrinkage)
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the inner steps.
+
+    Attributes:
+        layers: [n_support], what a layer's gradient at each support sample is multiplied by.
+        rows: [P, 1], the same for each copied row.
+    """
+
+    layers: dict[nn.Module, Tensor]
+    rows: Tensor
+
+    @classmethod
+    def of(cls, targets: Targets, loop: InnerLoop, copies: RowCopies) -> "_Sizes":
+        support = copies.samples.support
+        counts = support_counts(support, copies.samples.tasks)
+        layers = {
+            layer: loop.size(name, counts).index_select(0, support.task) for layer, name in targets.layers.items()
+        }
+        if not len(copies.positions):
+            return cls(layers, counts.new_zeros(0, 1))
+        by_table = {number: loop.size(name, counts) for number, name in targets.row_groups.items()}
+        stacked = torch.stack([by_table.get(n, torch.zeros_like(counts)) for n in range(len(targets.tables))])
+        return cls(layers, stacked[copies.tables, copies.tasks].unsqueeze(1))
+
+
+@dataclass(frozen=True)
+class PackedTasks:
+    """Tasks after some inner steps.
+
+    Attributes:
+        targets: what adapts.
+        model: with the shared parameters.
+        rows: [U, dim], the shared rows.
+        copies: which rows each task has copies of.
+        support: packing of the support samples.
+        own: [P, dim], the copies.
+        steps: the factors of the layers.
+    """
+
+    targets: Targets
+    model: nn.Module
+    rows: Tensor
+    copies: RowCopies
+    support: Packing
+    own: Tensor
+    steps: Steps
+
+    def after_step(self, sizes: _Sizes, number: int, *, differentiable: bool) -> "PackedTasks":
+        """The tasks after one more gradient step, the `number`th of the loop."""
+        own = self.own if self.own.requires_grad else self.own.requires_grad_()
+        support = self.copies.samples.support
+        with task_context(self._context(self.support, recording=True)) as context:
+            loss = row_loss(logits_of(self.model, with_copies(self.rows, own), support, draw=number + 1), support)
         *by_call, by_row = torch.autograd.grad(
             loss,
             [*(call.output for call in context.calls), own],
-            create_graph=loop.second_order,
+            create_graph=differentiable,
             materialize_grads=True,
         )
-        return own - loop.rate * by_row, context.steps_after(by_call, loop.rate, differentiable=loop.second_order)
+        return PackedTasks(
+            self.targets,
+            self.model,
+            self.rows,
+            self.copies,
+            self.support,
+            own - sizes.rows * by_row,
+            context.steps_after(by_call, sizes.layers, differentiable=differentiable),
+        )
+
+    def query_logits(self) -> Tensor:
+        """Logits of the query samples, each with its task's adapted parameters."""
+        return self._logits(self.copies.samples.query)
+
+    def _logits(self, samples: Samples) -> Tensor:
+        packing = Packing.of(samples.task, self.copies.samples.tasks)
+        with task_context(self._context(packing, recording=False)):
+            return logits_of(self.model, with_copies(self.rows, self.own), samples)
+
+    @torch.no_grad()
+    def movement(self) -> Movement:
+        """The low-rank steps as matrices, added up over tasks: the only place that forms them."""
+        dense = {name: torch.zeros_like(self.model.get_parameter(name)) for name in self.targets.parameters}
+        for (layer, _), taken in self.steps.items():
+            changes = taken.changes.flatten(0, 1)
+            path = self.targets.layers[layer]
+            if f"{path}.weight" in dense:
+                dense[f"{path}.weight"] -= changes.T @ taken.inputs.flatten(0, 1)
+            if f"{path}.bias" in dense:
+                dense[f"{path}.bias"] -= changes.sum(0)
+        moved = self.rows.index_select(0, self.copies.positions) - self.own
+        return Movement(dense, torch.zeros_like(self.rows).index_add(0, self.copies.positions, moved))
+
+    def _context(self, samples: Packing, *, recording: bool) -> TaskContext:
+        return TaskContext(samples, self.support, self.targets.layers.keys(), self.steps, recording=recording)

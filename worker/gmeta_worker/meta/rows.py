@@ -35,10 +35,14 @@ class RowCopies:
 
     Attributes:
         positions: int64[P], which of the U unique rows each (task, row) copy starts as.
+        tasks: int64[P], the task of each copy.
+        tables: int64[P], the table of each copy.
         samples: the step's samples with positions in the U + P rows.
     """
 
     positions: Tensor
+    tasks: Tensor
+    tables: Tensor
     samples: TaskSamples
 
 
@@ -50,13 +54,17 @@ def copy_rows(samples: TaskSamples, adapts: Tensor) -> RowCopies:
         adapts: bool[tables], whether the rows of a table adapt.
     """
     if not bool(adapts.any()):
-        return RowCopies(samples.tables.new_empty(0), samples)
+        none = samples.tables.new_empty(0)
+        return RowCopies(none, none, none, samples)
     unique = len(samples.tables)
     adapting = adapts[samples.tables]
     used = [column.codes(unique)[adapting[column.positions]] for column in _columns(samples.support)]
     codes = torch.unique(torch.cat(used))
+    positions = codes % unique
     return RowCopies(
-        positions=codes % unique,
+        positions=positions,
+        tasks=codes // unique,
+        tables=samples.tables[positions],
         samples=replace(
             samples,
             support=_redirected(samples.support, codes, unique),

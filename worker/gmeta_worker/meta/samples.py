@@ -24,6 +24,18 @@ class RaggedIndex:
         offsets = self.offsets[lo : hi + 1]
         return RaggedIndex(offsets - offsets[0], self.values[int(offsets[0]) : int(offsets[-1])])
 
+    def joined(self, other: "RaggedIndex") -> "RaggedIndex":
+        """These lists, then the other ones."""
+        offsets = torch.cat([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        return RaggedIndex(offsets, torch.cat([self.values, other.values]))
+
+    def take(self, order: Tensor) -> "RaggedIndex":
+        """The lists with the numbers `order`, int64[k]."""
+        lengths = self.offsets.diff()[order]
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        starts = torch.repeat_interleave(self.offsets[:-1][order] - offsets[:-1], lengths)
+        return RaggedIndex(offsets, self.values[starts + torch.arange(len(starts), device=starts.device)])
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -35,6 +47,7 @@ class Samples:
         index: int64[n, C], positions of the single-valued features in the step's unique rows.
         multi: the multi-valued features.
         labels: [n], 0 or 1.
+        seeds: int64[n], one for every sample and epoch of the run: what its random numbers are drawn by.
     """
 
     task: Tensor
@@ -42,6 +55,7 @@ class Samples:
     index: Tensor
     multi: tuple[RaggedIndex, ...]
     labels: Tensor
+    seeds: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,6 +68,19 @@ class Samples:
             index=self.index[lo:hi],
             multi=tuple(ragged.slice(lo, hi) for ragged in self.multi),
             labels=self.labels[lo:hi],
+            seeds=self.seeds[lo:hi],
+        )
+
+    def merged(self, other: "Samples") -> "Samples":
+        """The samples of both, by task."""
+        task, order = torch.sort(torch.cat([self.task, other.task]), stable=True)
+        return Samples(
+            task=task,
+            numeric=torch.cat([self.numeric, other.numeric])[order],
+            index=torch.cat([self.index, other.index])[order],
+            multi=tuple(a.joined(b).take(order) for a, b in zip(self.multi, other.multi, strict=True)),
+            labels=torch.cat([self.labels, other.labels])[order],
+            seeds=torch.cat([self.seeds, other.seeds])[order],
         )
 
 

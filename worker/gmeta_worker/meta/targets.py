@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gmeta_api.errors import ModelError
 from gmeta_api.spec import AdaptSpec
 from gmeta_worker.layers import AdaptiveLayer
+from gmeta_worker.meta.step_size import StepSizes
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,23 @@ class Targets:
     """What adapts.
 
     Attributes:
-        layers: the modules whose parameters adapt.
-        parameters: the names of those parameters.
+        layers: the modules whose parameters adapt, and the names of these layers.
+        parameters: the names of those parameters, and the layer that each belongs to.
         plain: names of the layers among them that are not adaptive layers; if there is one, tasks must go one by one.
         tables: bool[tables], whether the rows of a table adapt.
+        row_groups: numbers of those tables, and the names that their rows go by as a group.
     """
 
-    layers: frozenset[nn.Module]
-    parameters: tuple[str, ...]
+    layers: Mapping[nn.Module, str]
+    parameters: Mapping[str, str]
     plain: tuple[str, ...]
     tables: Tensor
+    row_groups: Mapping[int, str]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What may have a step size of its own: layers, then the rows of tables."""
+        return (*dict.fromkeys(self.parameters.values()), *self.row_groups.values())
 
     @property
     def empty(self) -> bool:
@@ -47,13 +55,14 @@ def find_targets(adapt: AdaptSpec, model: nn.Module, table_names: Sequence[str])
     layers = _layers(model)
     chosen = _matching("spec.meta.adapt.dense", adapt.dense, list(layers), "layer of the model")
     rows = _matching("spec.meta.adapt.rows", adapt.rows, table_names, "vocabulary")
-    adapting = {parameter for name in chosen for parameter in layers[name].parameters}
+    layer_of = {parameter: name for name in chosen for parameter in layers[name].parameters}
     tied = _tied(model)
     return Targets(
-        layers=frozenset(layers[name].owner for name in chosen),
-        parameters=tuple(name for name, parameter in model.named_parameters() if parameter in adapting),
+        layers={layers[name].owner: name for name in chosen},
+        parameters={name: layer_of[each] for name, each in model.named_parameters() if each in layer_of},
         plain=tuple(name for name in chosen if not _is_packable(layers[name].owner, tied)),
         tables=torch.tensor([name in rows for name in table_names], dtype=torch.bool),
+        row_groups={number: f"rows/{name}" for number, name in enumerate(table_names) if name in rows},
     )
 
 
@@ -67,6 +76,8 @@ def _layers(model: nn.Module) -> Mapping[str, _Layer]:
     layers: dict[str, _Layer] = {}
     for path, module in model.named_modules():
         own = dict(module.named_parameters(recurse=False))
+        if isinstance(module, StepSizes):
+            continue
         if path and own:
             layers[path] = _Layer(module, tuple(own.values()))
         elif not path:

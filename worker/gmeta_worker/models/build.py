@@ -1,8 +1,7 @@
 """From the manifest's model section to a module: built-in by name, or a class of the user's own."""
 
-import importlib
-import inspect
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import nn
@@ -11,10 +10,12 @@ from gmeta_api.errors import ModelError
 from gmeta_api.spec import ModelSpec
 from gmeta_worker.models.check import check_model
 from gmeta_worker.models.contract import ModelInputs
+from gmeta_worker.models.deep import DCN, DeepFM, LiMAML, MeLU, WideDeep
 from gmeta_worker.models.dlrm import DLRM
+from gmeta_worker.plugin import build, load_class
 
 BUILT_IN: Mapping[str, Callable[[ModelSpec, ModelInputs], nn.Module]] = {
-    "DLRM": lambda spec, inputs: DLRM(inputs, bottom=spec.bottom, top=spec.top),
+    model.__name__: model for model in (DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML)
 }
 
 
@@ -29,7 +30,7 @@ def build_model(spec: ModelSpec, inputs: ModelInputs, seed: int) -> nn.Module:
     if spec.type in BUILT_IN and spec.args:
         raise ModelError(
             f"spec.model.args: {spec.type} takes none, received {', '.join(sorted(spec.args))}; "
-            "use spec.model.bottom and spec.model.top, or a class of your own"
+            "use the other fields of spec.model, or a class of your own"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -40,44 +41,10 @@ def build_model(spec: ModelSpec, inputs: ModelInputs, seed: int) -> nn.Module:
 
 
 def _build_custom(spec: ModelSpec, inputs: ModelInputs) -> nn.Module:
-    model_class = _load_class(spec.type)
-    try:
-        return model_class(inputs, **spec.args)
-    except Exception as error:
-        given = ", ".join(["inputs", *(f"{name}={value!r}" for name, value in spec.args.items())])
+    found = load_class(spec.type, "spec.model.type")
+    if not issubclass(found, nn.Module):
         raise ModelError(
-            f"spec.model.args: {spec.type} was called as {model_class.__name__}({given}) and raised "
-            f"{type(error).__name__}: {error}; its signature is {model_class.__name__}{_signature(model_class)}"
-        ) from error
-
-
-def _load_class(path: str) -> type[nn.Module]:
-    module_name, _, class_name = path.partition(":")
-    found = getattr(_load_module(module_name, path), class_name, None)
-    if found is None:
-        raise ModelError(f"spec.model.type: module '{module_name}' has no attribute '{class_name}' (from '{path}')")
-    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
-        kind = f"class {found.__name__}" if inspect.isclass(found) else f"an object of type {type(found).__name__}"
-        raise ModelError(f"spec.model.type: expected '{path}' to be a subclass of torch.nn.Module, received {kind}")
-    return found
-
-
-def _load_module(name: str, path: str) -> object:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise ModelError(
-                f"spec.model.type: no module named '{error.name}' (from '{path}'); put it on PYTHONPATH"
-            ) from error
-        raise _import_failure(path, error) from error
-    except Exception as error:
-        raise _import_failure(path, error) from error
-
-
-def _import_failure(path: str, error: Exception) -> ModelError:
-    return ModelError(f"spec.model.type: importing '{path}' raised {type(error).__name__}: {error}")
-
-
-def _signature(model_class: type[nn.Module]) -> str:
-    return str(inspect.signature(model_class))
+            f"spec.model.type: expected '{spec.type}' to be a subclass of torch.nn.Module, received class "
+            f"{found.__name__}"
+        )
+    return cast("nn.Module", build(found, spec.type, inputs, "inputs", spec.args, "spec.model.args"))

@@ -1,54 +1,56 @@
 """DLRM: embeddings, pairwise dot products, and two MLPs (arXiv 1906.00091)."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gmeta_api.errors import ModelError
+from gmeta_api.spec import ModelSpec
 from gmeta_worker.layers import MLP
 from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
+from gmeta_worker.models.ranking import RankingModel
 
 
-class DLRM(nn.Module):
+class DLRM(RankingModel):
     """Dot products of all pairs of feature vectors, and of the numeric features brought to the same width.
 
-    With F features of width dim and D numeric columns: `bottom` maps [n, D] to [n, dim] (absent if D = 0); `top` maps
-    the bottom output and the dot products of all pairs of the F (+ 1) vectors to one logit.
+    With F feature vectors of width dim and D numeric columns: `bottom` maps [n, D] to [n, dim] (absent if D = 0); `top`
+    maps the bottom output, the context vector where there is one, and the dot products of all pairs of vectors to one
+    logit. ReLU after every layer of `bottom` and between those of `top`.
 
     Args:
+        spec: the manifest's model.
         inputs: what the dataset offers.
-        bottom: hidden sizes of the bottom MLP; a layer to `inputs.dim` follows. ReLU after every layer.
-        top: hidden sizes of the top MLP; a layer to one output follows. ReLU between layers.
 
     Raises:
         ModelError: there is nothing to interact.
     """
 
-    def __init__(self, inputs: ModelInputs, bottom: Sequence[int], top: Sequence[int]) -> None:
-        super().__init__()
+    def __init__(self, spec: ModelSpec, inputs: ModelInputs) -> None:
+        super().__init__(spec, inputs)
         columns, dim = len(inputs.numeric), inputs.dim
-        vectors = len(inputs.features) + bool(columns)
+        vectors = len(inputs.features) + self.vectors + bool(columns)
         if vectors < 2 and not columns:
             raise ModelError(
                 f"DLRM: expected at least two features, or a numeric column, received {len(inputs.features)} features "
                 "and no numeric column; add features to the dataset or use a model class of your own"
             )
-        self.bottom = MLP([columns, *bottom, dim], activate_last=True) if columns else None
-        self.top = MLP([vectors * (vectors - 1) // 2 + (dim if columns else 0), *top, 1], activate_last=False)
+        self.bottom = MLP([columns, *spec.bottom, dim], activate_last=True, dropout=spec.dropout) if columns else None
+        interactions = vectors * (vectors - 1) // 2 + dim * (bool(columns) + self.vectors)
+        self.top = MLP([interactions, *spec.top, 1], activate_last=False, dropout=spec.dropout)
+        self.roles = {**self.roles, "head": ("top.*",)}
         upper = torch.triu_indices(vectors, vectors, offset=1)
         self.register_buffer("_pairs", upper[0] * vectors + upper[1], persistent=False)
         self._pairs: Tensor
 
-    def forward(self, features: Features, rows: FeatureRows) -> Tensor:
+    def core(self, features: Features, rows: FeatureRows) -> Tensor:
         """Logits [n]."""
-        if self.bottom is None:
-            interactions = self._dots(rows.stacked)
-        else:
+        vectors = rows.stacked
+        beside = [vectors[:, -1]] if self.vectors else []
+        if self.bottom is not None:
             numeric = self.bottom(features.numeric)
-            dots = self._dots(torch.cat([numeric.unsqueeze(1), rows.stacked], 1))
-            interactions = torch.cat([numeric, dots], 1)
-        logits: Tensor = self.top(interactions)
+            vectors = torch.cat([numeric.unsqueeze(1), vectors], 1)
+            beside = [numeric, *beside]
+        logits: Tensor = self.top(torch.cat([*beside, self._dots(vectors)], 1))
         return logits.squeeze(-1)
 
     def _dots(self, vectors: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def build_components(
     inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
     model = build_model(spec.model, inputs, seed).to(device)
     algorithm = build_algorithm(spec.meta, model, list(tables))
-    assembler = InputAssembler(schema, vocabularies, store, device=device)
+    assembler = InputAssembler(schema, vocabularies, store, seed=seed, device=device)
     exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
     return Components(schema, exact, vocabularies, store, group, exchange, model, algorithm, assembler)
 

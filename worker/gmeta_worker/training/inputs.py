@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from gmeta_worker.embedding import RowStore, Vocabulary
+from gmeta_worker.embedding.mixing import mix64
 from gmeta_worker.meta import RaggedIndex, Samples, TaskSamples
 from gmeta_worker.metaio import Ragged, Schema, StepBatch
 
@@ -34,6 +35,7 @@ class InputAssembler:
         schema: columns of the dataset, in the order of the step batches.
         vocabularies: name -> key-to-row mapping; every feature's vocabulary is in it.
         store: gives the global id of a table's row.
+        seed: of the run's random numbers.
         dtype: of numeric features and labels.
         device: where the tensors go.
     """
@@ -44,12 +46,14 @@ class InputAssembler:
         vocabularies: Mapping[str, Vocabulary],
         store: RowStore,
         *,
+        seed: int = 0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | None = None,
     ) -> None:
         self._schema = schema
         self._vocabularies = vocabularies
         self._store = store
+        self._seed = seed
         self._dtype = dtype
         self._device = device or torch.device("cpu")
         self._table_number = {name: number for number, name in enumerate(vocabularies)}
@@ -85,7 +89,15 @@ class InputAssembler:
             index=self._tensor(index[rows]),
             multi=tuple(self._ragged(take_ragged(ragged, rows)) for ragged in multi),
             labels=self._tensor(batch.labels[rows, 0]).to(self._dtype),
+            seeds=self._tensor(self._seeds(batch, rows, task)),
         )
+
+    def _seeds(self, batch: StepBatch, rows: Ints, task: Ints) -> Ints:
+        """By epoch, place of the task in the epoch, and place of the row in the task: the same on any rank."""
+        start = mix64(np.array([self._seed, batch.epoch], dtype=np.uint64))
+        places = (task + batch.positions[0]).astype(np.uint64) << np.uint64(32)
+        within = (rows - batch.offsets[task]).astype(np.uint64)
+        return mix64((places | within) ^ start[0] ^ mix64(start[1:])).view(np.int64)
 
     def _ragged(self, ragged: Ragged) -> RaggedIndex:
         return RaggedIndex(offsets=self._tensor(ragged.offsets), values=self._tensor(ragged.values))

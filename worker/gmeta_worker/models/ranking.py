@@ -1,0 +1,79 @@
+"""What the built-in models share: the parts that tasks adapt, the offset, and the names of what adapts."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gmeta_api.errors import ModelError
+from gmeta_api.spec import ModelSpec
+from gmeta_worker.layers import AdaptiveBias, ContextVector, WideHead
+from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
+
+CONTEXT = "context"
+
+
+class RankingModel(nn.Module):
+    """Base of the built-in models: logit = `core` + bias + wide head + offset.
+
+    The context vector joins the features' rows as one more row, so every core takes it in as it takes in a feature.
+
+    Args:
+        spec: the manifest's model.
+        inputs: what the dataset offers.
+
+    Attributes:
+        roles: names of layers by what algorithms call them: `head`, `context`, `meta block`; absent where the model
+            has none.
+    """
+
+    roles: Mapping[str, Sequence[str]]
+
+    def __init__(self, spec: ModelSpec, inputs: ModelInputs) -> None:
+        super().__init__()
+        parts = spec.adaptive
+        self.bias = AdaptiveBias(1) if parts.bias else None
+        self.context = ContextVector(inputs.dim) if parts.context else None
+        width = len(inputs.numeric) + len(inputs.features) * inputs.dim
+        self.wide = WideHead(width, parts.wide) if parts.wide else None
+        self._offsets = [_column(inputs, name, number) for number, name in enumerate(spec.offset)]
+        adaptive = [
+            name for name, on in (("bias", parts.bias), (CONTEXT, parts.context), ("wide.head", parts.wide)) if on
+        ]
+        self.roles = {CONTEXT: adaptive} if adaptive else {}
+
+    def forward(self, features: Features, rows: FeatureRows) -> Tensor:
+        """Logits [n]."""
+        logits = self.core(features, rows if self.context is None else _joined(rows, self.context(rows.stacked)))
+        if self.bias is not None:
+            logits = self.bias(logits.unsqueeze(-1)).squeeze(-1)
+        if self.wide is not None:
+            logits = logits + self.wide(flat(features, rows))
+        return logits + features.numeric[:, self._offsets].sum(1) if self._offsets else logits
+
+    def core(self, features: Features, rows: FeatureRows) -> Tensor:
+        """The model proper: logits [n]; `rows` include the context vector where there is one."""
+        raise NotImplementedError
+
+    @property
+    def vectors(self) -> int:
+        """Rows beside the features' that `core` gets: 1 with a context vector."""
+        return 0 if self.context is None else 1
+
+
+def flat(features: Features, rows: FeatureRows) -> Tensor:
+    """All inputs side by side, [n, D + F * dim]."""
+    return torch.cat([features.numeric, rows.stacked.flatten(1)], 1)
+
+
+def _joined(rows: FeatureRows, context: Tensor) -> FeatureRows:
+    return FeatureRows((*rows.names, CONTEXT), torch.cat([rows.stacked, context.unsqueeze(1)], 1))
+
+
+def _column(inputs: ModelInputs, name: str, number: int) -> int:
+    if name not in inputs.numeric:
+        known = ", ".join(inputs.numeric) or "none"
+        raise ModelError(
+            f"spec.model.offset[{number}]: '{name}' is not a numeric feature of the dataset; they are {known}"
+        )
+    return inputs.numeric.index(name)
