@@ -15,10 +15,9 @@ from rich.table import Table
 
 from bench.result import Timing, interleave, write_result
 from gmeta_api.spec import AdaptSpec, MetaSpec, ModelSpec
-from gmeta_worker.meta import Samples, StepGradients, TaskSamples, build_algorithm
-from gmeta_worker.meta.adapter import InnerLoop
-from gmeta_worker.meta.algorithm import Maml
+from gmeta_worker.meta import InnerLoop, InnerLoops, Maml, Samples, StepGradients, TaskSamples, build_algorithm
 from gmeta_worker.meta.generic import GenericAdapter
+from gmeta_worker.meta.step_size import StepSizes
 from gmeta_worker.meta.targets import find_targets
 from gmeta_worker.models import ModelInputs, build_model
 
@@ -53,6 +52,7 @@ def make_problem(*, ragged: bool, dtype: torch.dtype) -> Problem:
             index=torch.randint(unique, (count, FEATURES), generator=draw),
             multi=(),
             labels=(torch.rand(count, generator=draw) < 0.3).to(dtype),
+            seeds=torch.arange(count),
         )
 
     rows = torch.randn(unique, DIM, generator=draw, dtype=dtype) * 0.1
@@ -71,8 +71,9 @@ def contestants(problem: Problem) -> dict[str, Step]:
         return lambda: built.gradients(model, problem.rows, problem.samples)
 
     def generic(*, second_order: bool) -> Step:
-        loop = InnerLoop(1, RATE, 0.0, second_order)
-        built = Maml(GenericAdapter(targets), loop, loop, "tasks")
+        sizes = StepSizes(targets.groups, learned=False, dtype=problem.rows.dtype)
+        loop = InnerLoop(1, RATE, 0.0, sizes, second_order)
+        built = Maml(InnerLoops(GenericAdapter(targets), loop, loop, "tasks"))
         return lambda: built.gradients(model, problem.rows, problem.samples)
 
     meta = {f"{name} K={k}": packed(name, k) for name in ("FOMAML", "MAML") for k in (1, 3)}

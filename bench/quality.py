@@ -29,8 +29,9 @@ from gmeta_worker.training.commits import start_position
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.evaluator import Evaluator, Score, headline
-from gmeta_worker.training.loop import LoopActions, Position, TrainingLoop, total_steps
+from gmeta_worker.training.loop import LoopActions, Position, TrainingLoop
 from gmeta_worker.training.part import OwnPart
+from gmeta_worker.training.phase_plan import plan_phases
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.run import build_parts, dataset_keys, open_reader
 from gmeta_worker.training.step import TrainingStep
@@ -82,19 +83,19 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     evaluator, best, clock = Evaluator(parts), BestWeights(parts), PhaseClock()
     reader = open_reader(spec, dataset)
     dense = DenseOptimizer(spec.optimizer.dense, parts.model)
-    total = total_steps(training, reader.steps())
-    step = TrainingStep(parts, dense, spec.optimizer, total, OwnPart.even(ALONE), lambda: False, clock)
+    phases = plan_phases(spec, reader.steps())
+    step = TrainingStep(parts, dense, spec.optimizer, phases, OwnPart.even(ALONE), lambda: False, clock)
 
     def evaluate(ledger: Ledger) -> Score:  # noqa: ARG001 - the loop's signature
         scores = evaluator(dataset.split(training.evaluation.split), training.evaluation.shots)
-        return headline(scores, adapted=spec.meta.algorithm != "Joint")
+        return headline(scores, adapted=parts.delivered != "Joint")
 
     def commit(position: Position, value: float | None) -> None:  # noqa: ARG001
         if value is not None:
             best.keep()
 
     actions = LoopActions(step, lambda *_: None, evaluate, commit)
-    TrainingLoop(training, spec.checkpoint.every_steps, reader, actions, clock).run(start_position())
+    TrainingLoop(training, spec.checkpoint.every_steps, phases, reader, actions, clock).run(start_position())
     best.restore()
     return evaluator(dataset.split(training.evaluation.final_split), training.evaluation.shots)
 

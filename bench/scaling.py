@@ -24,6 +24,7 @@ from gmeta_worker.metaio import StepBatch
 from gmeta_worker.parallel import ALONE, Group, broadcast
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.part import OwnPart
+from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import StepResult, TrainingStep
 
@@ -37,7 +38,9 @@ def step_of(spec: Spec, group: Group, clock: PhaseClock) -> TrainingStep:
     """A rank's training step."""
     parts = build(spec, group)
     optimizer = DenseOptimizer(spec.optimizer.dense, parts.model)
-    return TrainingStep(parts, optimizer, spec.optimizer, 1, OwnPart.even(group), lambda: False, clock)
+    return TrainingStep(
+        parts, optimizer, spec.optimizer, PhasePlan(spec.algorithms, (0,), 1), OwnPart.even(group), lambda: False, clock
+    )
 
 
 def work(group: Group, dim: int, rows: int, repeats: int) -> tuple[dict[str, Seconds], dict[str, float]]:

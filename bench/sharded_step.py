@@ -36,6 +36,7 @@ from gmeta_worker.parallel import Group
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.part import OwnPart
+from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import TrainingStep
 
@@ -57,7 +58,9 @@ class Ours:
         self.clock = PhaseClock(time.process_time)
         optimizer = DenseOptimizer(spec.optimizer.dense, parts.model)
         part = OwnPart.even(parts.group)
-        self._step = TrainingStep(parts, optimizer, spec.optimizer, 1, part, lambda: False, self.clock)
+        self._step = TrainingStep(
+            parts, optimizer, spec.optimizer, PhasePlan(spec.algorithms, (0,), 1), part, lambda: False, self.clock
+        )
 
     def __call__(self, batch: StepBatch) -> float:
         """Train; the mean loss of all ranks."""

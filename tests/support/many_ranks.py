@@ -16,6 +16,7 @@ from gmeta_worker.training.components import Components, build_components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.inputs import InputAssembler
 from gmeta_worker.training.part import OwnPart
+from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import StepResult, TrainingStep
 
@@ -101,7 +102,9 @@ class Rank:
         parts = parts_of(spec, group)
         optimizer = DenseOptimizer(spec.optimizer.dense, parts.model)
         part = OwnPart(group.rank, tuple(weights)) if weights else OwnPart.even(group)
-        step = TrainingStep(parts, optimizer, spec.optimizer, TOTAL_STEPS, part, stop, PhaseClock())
+        step = TrainingStep(
+            parts, optimizer, spec.optimizer, PhasePlan(spec.algorithms, (0,), TOTAL_STEPS), part, stop, PhaseClock()
+        )
         return cls(parts, optimizer, step)
 
     def dense(self) -> dict[str, Tensor]:

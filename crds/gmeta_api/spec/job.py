@@ -90,6 +90,11 @@ class Spec(SpecModel):
         default=SchedulingSpec(), description="How the cluster's schedulers see the job."
     )
 
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Those of the training phases in order, or the job's one; evaluation and delivery go by the last."""
+        return tuple(phase.algorithm for phase in self.training.phases or ()) or (self.meta.algorithm,)
+
 
 class Metadata(SpecModel):
     """The part of an object's metadata that a manifest states."""

@@ -26,6 +26,7 @@ from gmeta_worker.training.committer import Committer
 from gmeta_worker.training.evaluator import Score
 from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop
 from gmeta_worker.training.part import Consumed
+from gmeta_worker.training.phase_plan import plan_phases
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.reporting import Sender
 from gmeta_worker.training.step import StepResult
@@ -161,7 +162,14 @@ class _Training:
         job = self._job
         actions = LoopActions(self._train, self._report, self._evaluate, self._committer.commit)
         reader = cast("StepReader", _Reader(job.order))
-        loop = TrainingLoop(job.spec.training, job.spec.checkpoint.every_steps, reader, actions, PhaseClock())
+        loop = TrainingLoop(
+            job.spec.training,
+            job.spec.checkpoint.every_steps,
+            plan_phases(job.spec, reader.steps()),
+            reader,
+            actions,
+            PhaseClock(),
+        )
         _, ended = loop.run(Position(self._ledger, early_stop.Progress()))
         self._committer.wait()
         if ended is Stop.INTERRUPTED:

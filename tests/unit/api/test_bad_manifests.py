@@ -79,9 +79,16 @@ BAD_VALUES = [
         id="null",
     ),
     pytest.param(
-        ["spec.meta.algorithm=MALM"],
-        "spec.meta.algorithm: expected one of 'MAML', 'FOMAML', 'Joint', received 'MALM'; did you mean 'MAML'?",
+        ["spec.optimizer.dense.type=AdmaW"],
+        "spec.optimizer.dense.type: expected one of 'Adam', 'AdamW', 'Adagrad', 'SGD', received 'AdmaW'; did you mean "
+        "'AdamW'?",
         id="misspelt choice",
+    ),
+    pytest.param(
+        ["spec.meta.algorithm=MALM"],
+        "spec.meta.algorithm: expected MAML, FOMAML, ANIL, CAVIA, LiMAML, MetaSGD, Reptile, Joint or "
+        "package.module:Class, received 'MALM'",
+        id="algorithm",
     ),
     pytest.param(
         ["spec.training.device=tpu"],
@@ -114,7 +121,8 @@ BAD_VALUES = [
     pytest.param(["spec.model.top=[64, 0]"], "spec.model.top[1]: expected at least 1, received 0", id="item of a list"),
     pytest.param(
         ["spec.model.type=my model"],
-        "spec.model.type: expected DLRM or package.module:Class, received 'my model'",
+        "spec.model.type: expected DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML or package.module:Class, received "
+        "'my model'",
         id="model class",
     ),
     pytest.param(

@@ -22,7 +22,7 @@ def test_defaults_are_filled_in(manifest: Manifest) -> None:
     spec = parse_job(manifest).spec
     assert (spec.training.epochs, spec.training.steps, spec.training.tasks_per_step) == (10, None, 32)
     assert (spec.data.support.policy, spec.data.support.min, spec.data.support.max) == ("uniform", 1, 30)
-    assert spec.meta.adapt.dense == ("*",)
+    assert spec.meta.adapt is None
     assert spec.data.prepare is not None
     assert spec.data.prepare.split.train == 0.8
     assert parse_job(manifest).metadata.namespace == "default"

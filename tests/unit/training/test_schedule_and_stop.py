@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gmeta_api.spec import EarlyStopSpec, EvaluationSpec, ScheduleSpec, TrainingSpec
 from gmeta_worker.training.early_stop import Progress, observe, should_stop
-from gmeta_worker.training.loop import evaluation_due, total_steps
+from gmeta_worker.training.loop import evaluation_due
 from gmeta_worker.training.schedule import learning_rate
 
 LINEAR = ScheduleSpec(type="linear", warmup_steps=10, min_rate=0.1)
@@ -65,7 +65,5 @@ def test_a_loss_improves_by_falling() -> None:
 def test_evaluations_fall_on_epochs_or_steps_and_on_the_last_step() -> None:
     by_epoch = TrainingSpec(steps=25, evaluation=EvaluationSpec(every_epochs=2))
     by_steps = TrainingSpec(epochs=5, evaluation=EvaluationSpec(every_steps=7))
-    assert total_steps(by_epoch, steps_per_epoch=5) == 25
-    assert total_steps(by_steps, steps_per_epoch=5) == 25
     assert [step for step in range(1, 26) if evaluation_due(by_epoch, step, 5, 25)] == [10, 20, 25]
     assert [step for step in range(1, 26) if evaluation_due(by_steps, step, 5, 25)] == [7, 14, 21, 25]

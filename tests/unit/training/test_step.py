@@ -10,6 +10,7 @@ from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
 from gmeta_worker.training.components import Components, build_components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.part import Consumed, OwnPart
+from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import TrainingStep
 
@@ -46,7 +47,9 @@ def make_step() -> tuple[Components, TrainingStep]:
     parts = build_components(SPEC, SCHEMA, KEYS, torch.device("cpu"))
     dense = DenseOptimizer(SPEC.optimizer.dense, parts.model)
     part = OwnPart.even(parts.group)
-    return parts, TrainingStep(parts, dense, SPEC.optimizer, 10, part, lambda: False, PhaseClock())
+    return parts, TrainingStep(
+        parts, dense, SPEC.optimizer, PhasePlan(SPEC.algorithms, (0,), 10), part, lambda: False, PhaseClock()
+    )
 
 
 def test_a_step_takes_the_mean_gradient_once() -> None:

@@ -36,10 +36,6 @@ def job(**groups: object) -> MetaTrainingJob:
     ("groups", "message"),
     [
         (
-            {"training": {"phases": [{"name": "joint", "algorithm": "Joint", "epochs": 1}]}},
-            f"spec.training.phases: a list {ONLY} one phase; use spec.meta.algorithm and spec.training.epochs",
-        ),
-        (
             {"training": {"epochs": 1, "precision": "bfloat16"}},
             f"spec.training.precision: bfloat16 {ONLY} float32",
         ),

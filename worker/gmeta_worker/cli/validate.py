@@ -30,8 +30,9 @@ def summary(job: MetaTrainingJob) -> Iterator[str]:
     spec = job.spec
     ranks = spec.workers.replicas * spec.workers.processes_per_worker
     name = f"{job.metadata.namespace}/{job.metadata.name}"
+    algorithms = ", then ".join(spec.algorithms)
     yield (
-        f"OK  {name}: {spec.model.type} with {spec.meta.algorithm}, {length(job)}, "
+        f"OK  {name}: {spec.model.type} with {algorithms}, {length(job)}, "
         f"{spec.training.tasks_per_step} tasks a step, {ranks} rank{'' if ranks == 1 else 's'}"
     )
     ignored = tuple(cluster_only_fields(job))
@@ -43,5 +44,5 @@ def length(job: MetaTrainingJob) -> str:
     """How long the job trains, in words."""
     training = job.spec.training
     if training.phases is not None:
-        return f"{len(training.phases)} phases"
+        return f"{len(training.phases)} phase{'' if len(training.phases) == 1 else 's'}"
     return f"{training.steps} steps" if training.epochs is None else f"{training.epochs} epochs"

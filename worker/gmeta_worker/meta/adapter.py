@@ -30,7 +30,7 @@ class InnerLoop:
     second_order: bool
 
     def size(self, group: str, counts: Tensor) -> Tensor:
-        """What a group's gradient of the summed loss is multiplied by in each task, [T]; `counts` [T]: support sizes."""
+        """What a group's gradient of the summed loss is multiplied by, [T], given each task's support samples [T]."""
         return self.sizes.size(group, self.rate, self.shrinkage, counts)
 
 

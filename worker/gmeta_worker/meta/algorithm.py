@@ -1,4 +1,4 @@
-"""What an algorithm of meta-learning is: it turns a model, rows and a step's samples into outer gradients and scores."""
+"""What an algorithm of meta-learning is: a model, rows and a step's samples become outer gradients and scores."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class StepGradients:
 
 
 class Algorithm(Protocol):
-    """Turns a model, rows and samples into gradients or scores; built once a run, as `Class(loops, **spec.meta.args)`."""
+    """Turns a model, rows and samples into gradients or scores; built as `Class(loops, **spec.meta.args)`."""
 
     def gradients(self, model: nn.Module, rows: Tensor, samples: TaskSamples) -> StepGradients:
         """Outer gradients of the model's parameters and of the looked-up `rows` [U, dim]; zeros without samples."""

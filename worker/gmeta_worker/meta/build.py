@@ -72,10 +72,17 @@ def build_algorithm(meta: MetaSpec, model: nn.Module, table_names: Sequence[str]
     learned = (meta.inner.learned or recipe.learned) and meta.algorithm != "Joint"
     sizes = StepSizes(targets.groups, learned=learned, dtype=next(model.parameters()).dtype)
     if learned:
-        model.step_sizes = sizes
+        _attach(model, meta.algorithm, sizes)
     evaluation = _loop(meta.eval_inner or meta.inner, sizes, second_order=False)
     training = _loop(meta.inner, sizes, second_order=recipe.second_order)
     return recipe.make(InnerLoops(_adapter(targets), training, evaluation, meta.outer_loss))
+
+
+def _attach(model: nn.Module, algorithm: str, sizes: StepSizes) -> None:
+    """Algorithms of several phases adapt different groups, so each has step sizes of its own."""
+    attached = getattr(model, "step_sizes", None) or nn.ModuleDict()
+    attached[algorithm.replace(".", "_")] = sizes
+    model.step_sizes = attached
 
 
 def _own(meta: MetaSpec) -> _Recipe:

@@ -1,4 +1,4 @@
-"""How far an inner step goes: learning rate / (support samples + shrinkage), fixed or learned, for every group apart."""
+"""How far an inner step goes: learning rate / (support samples + shrinkage), fixed or learned for every group."""
 
 from collections.abc import Sequence
 

@@ -37,9 +37,8 @@ class RankingModel(nn.Module):
         width = len(inputs.numeric) + len(inputs.features) * inputs.dim
         self.wide = WideHead(width, parts.wide) if parts.wide else None
         self._offsets = [_column(inputs, name, number) for number, name in enumerate(spec.offset)]
-        adaptive = [
-            name for name, on in (("bias", parts.bias), (CONTEXT, parts.context), ("wide.head", parts.wide)) if on
-        ]
+        offered = {"bias": self.bias, CONTEXT: self.context, "wide.head": self.wide}
+        adaptive = [name for name, part in offered.items() if part is not None]
         self.roles = {CONTEXT: adaptive} if adaptive else {}
 
     def forward(self, features: Features, rows: FeatureRows) -> Tensor:

@@ -76,7 +76,7 @@ def _setup(document: JobDocument) -> Setup:
         dataset=f"{spec.data.volume}:{spec.data.path}",
         support=spec.data.support.model_dump(mode="json", by_alias=True, exclude_none=True),
         model=spec.model.type,
-        algorithm=spec.meta.algorithm,
+        algorithm=", then ".join(spec.algorithms),
         inner=spec.meta.inner.model_dump(mode="json", by_alias=True, exclude_none=True),
         tasks_per_step=spec.training.tasks_per_step,
         split=spec.training.evaluation.split,

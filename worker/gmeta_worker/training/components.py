@@ -40,7 +40,8 @@ class Components:
         group: the ranks that train together.
         exchange: how rows get from their owners to who needs them.
         model: the dense part.
-        algorithm: how both learn.
+        algorithms: how both learn, by the names that the phases of the run use.
+        delivered: name of the last phase's, by which the model is evaluated.
         assembler: makes inputs of step batches.
     """
 
@@ -51,8 +52,14 @@ class Components:
     group: Group
     exchange: RowExchange
     model: nn.Module
-    algorithm: Algorithm
+    algorithms: Mapping[str, Algorithm]
+    delivered: str
     assembler: InputAssembler
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The one that evaluation goes by."""
+        return self.algorithms[self.delivered]
 
 
 def build_components(
@@ -93,10 +100,13 @@ def build_components(
     features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
     inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
     model = build_model(spec.model, inputs, seed).to(device)
-    algorithm = build_algorithm(spec.meta, model, list(tables))
+    metas = {name: spec.meta.model_copy(update={"algorithm": name}) for name in spec.algorithms}
+    algorithms = {name: build_algorithm(meta, model, list(tables)) for name, meta in metas.items()}
     assembler = InputAssembler(schema, vocabularies, store, seed=seed, device=device)
     exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
-    return Components(schema, exact, vocabularies, store, group, exchange, model, algorithm, assembler)
+    return Components(
+        schema, exact, vocabularies, store, group, exchange, model, algorithms, spec.algorithms[-1], assembler
+    )
 
 
 def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:

@@ -9,6 +9,7 @@ from gmeta_worker.checkpoint import Ledger
 from gmeta_worker.metaio import StepBatch, StepReader
 from gmeta_worker.training.early_stop import Metric, Progress, observe, should_stop
 from gmeta_worker.training.evaluator import Score
+from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import StepResult
 
@@ -56,23 +57,24 @@ class TrainingLoop:
         self,
         spec: TrainingSpec,
         every_steps: int,
+        phases: PhasePlan,
         reader: StepReader,
         actions: LoopActions,
         clock: PhaseClock,
     ) -> None:
         self._spec = spec
+        self._phases = phases
         self._commit_every = every_steps
         self._reader = reader
         self._do = actions
         self._clock = clock
         self._steps_per_epoch = reader.steps()
-        self._total = total_steps(spec, self._steps_per_epoch)
         self._committed_step = 0
 
     def run(self, position: Position) -> tuple[Position, Stop]:
         """Train from `position` until the last step, an early stop or an interruption; the end is committed."""
         self._committed_step = position.ledger.global_step
-        while position.ledger.global_step < self._total:
+        while position.ledger.global_step < self._phases.total:
             position, stop = self._epoch(position)
             if stop is not None:
                 self._commit(position, None)
@@ -90,13 +92,13 @@ class TrainingLoop:
                 position = Position(ledger, position.progress)
                 self._do.report(ledger, result)
                 position, stop = (position, Stop.INTERRUPTED) if result.stop else self._after_step(position)
-                if stop is not None or ledger.global_step >= self._total:
+                if stop is not None or ledger.global_step >= self._phases.total:
                     return position, stop
         return position, None
 
     def _after_step(self, position: Position) -> tuple[Position, Stop | None]:
         step = position.ledger.global_step
-        if evaluation_due(self._spec, step, self._steps_per_epoch, self._total):
+        if evaluation_due(self._spec, step, self._steps_per_epoch, self._phases.total):
             position = self._evaluate(position)
             if should_stop(position.progress, self._spec.early_stop):
                 return position, Stop.EARLY
@@ -107,6 +109,8 @@ class TrainingLoop:
     def _evaluate(self, position: Position) -> Position:
         with self._clock.measure("evaluation"):
             score = self._do.evaluate(position.ledger)
+        if not self._phases.judged(position.ledger.global_step):
+            return position
         stop = self._spec.early_stop
         metric: Metric = stop.metric if stop else "auc"
         value = float(getattr(score, metric))
@@ -123,14 +127,6 @@ class TrainingLoop:
         with self._clock.measure("commit"):
             self._do.commit(position, value)
         self._committed_step = position.ledger.global_step
-
-
-def total_steps(spec: TrainingSpec, steps_per_epoch: int) -> int:
-    """Steps of the whole run: given, or epochs times the steps of an epoch."""
-    if spec.steps is not None:
-        return spec.steps
-    assert spec.epochs is not None, "a rule of the manifest holds this"
-    return spec.epochs * steps_per_epoch
 
 
 def evaluation_due(spec: TrainingSpec, step: int, steps_per_epoch: int, total: int) -> bool:

@@ -33,9 +33,10 @@ from gmeta_worker.training.components import Components, build_components, choos
 from gmeta_worker.training.demand import demand_of
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.evaluator import Evaluator, Score, headline
-from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop, total_steps
+from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop
 from gmeta_worker.training.origin import grown_keys, open_origin, take_over
 from gmeta_worker.training.part import OwnPart
+from gmeta_worker.training.phase_plan import plan_phases
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.placement import NOTHING_KNOWN
 from gmeta_worker.training.reporting import Reporter, Sender
@@ -80,14 +81,14 @@ class TrainingRun:
         """
         training = self._spec.training
         reader = open_reader(self._spec, self._dataset, Share(self._group.rank, self._group.size, self._part))
-        total = total_steps(training, reader.steps())
-        reporter = Reporter(self._client, self._sender, self._metrics, self._clock, reader, total)
+        phases = plan_phases(self._spec, reader.steps())
+        reporter = Reporter(self._client, self._sender, self._metrics, self._clock, reader, phases.total)
         step = TrainingStep(
-            self._parts, self._optimizer, self._spec.optimizer, total, self._part, self._stop, self._clock
+            self._parts, self._optimizer, self._spec.optimizer, phases, self._part, self._stop, self._clock
         )
         evaluate = partial(self._evaluate, reporter, training.evaluation.split)
         actions = LoopActions(step, partial(self._after_step, reporter), evaluate, self._committer.commit)
-        loop = TrainingLoop(training, self._spec.checkpoint.every_steps, reader, actions, self._clock)
+        loop = TrainingLoop(training, self._spec.checkpoint.every_steps, phases, reader, actions, self._clock)
         port = self._runtime.metrics_port
         with self._metrics.serving(port and port + self._local_rank):
             position, ended = loop.run(self._position)
@@ -133,7 +134,7 @@ class TrainingRun:
     def _evaluate(self, reporter: Reporter, split: str, ledger: Ledger) -> Score:
         """Score and report a split; the score that stands for the whole."""
         scores = self._evaluator(self._dataset.split(split), self._spec.training.evaluation.shots)
-        whole = headline(scores, adapted=self._spec.meta.algorithm != "Joint")
+        whole = headline(scores, adapted=self._parts.delivered != "Joint")
         reporter.evaluation(ledger, split, scores, whole)
         return whole
 

@@ -11,6 +11,7 @@ from gmeta_worker.metaio import StepBatch
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.part import Consumed
+from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.reduction import Reduction
 from gmeta_worker.training.schedule import learning_rate
@@ -42,7 +43,7 @@ class TrainingStep:
         parts: the rank's parts.
         dense: the optimiser of its replica of the dense weights.
         rates: the job's learning rates.
-        total_steps: steps of the whole run.
+        phases: which algorithm trains which steps.
         part: this rank's part of a step batch.
         stop: whether this rank was asked to stop.
         clock: where the time goes.
@@ -53,7 +54,7 @@ class TrainingStep:
         parts: Components,
         dense: DenseOptimizer,
         rates: OptimizerSpec,
-        total_steps: int,
+        phases: PhasePlan,
         part: Callable[[StepBatch], StepBatch],
         stop: Callable[[], bool],
         clock: PhaseClock,
@@ -61,7 +62,7 @@ class TrainingStep:
         self._parts = parts
         self._dense = dense
         self._rates = rates
-        self._total_steps = total_steps
+        self._phases = phases
         self._part = part
         self._stop = stop
         self._clock = clock
@@ -81,7 +82,8 @@ class TrainingStep:
             route = parts.exchange.route(inputs.ids)
             rows = route.fetch(parts.store.lookup)
         with clock.measure("gradients"):
-            gradients = parts.algorithm.gradients(parts.model, rows, inputs.samples)
+            algorithm = parts.algorithms[self._phases.algorithm_at(step)]
+            gradients = algorithm.gradients(parts.model, rows, inputs.samples)
         with clock.measure("exchange"):
             reduction = Reduction(parts.group, gradients, stop=self._stop())
             ids, row_sums = route.push(gradients.rows)  # while the dense gradients are on their way
@@ -91,8 +93,8 @@ class TrainingStep:
         with clock.measure("update"):
             dense, sparse = self._rates.dense, self._rates.sparse
             mean = {name: gradient / sums.weight for name, gradient in sums.dense.items()}
-            self._dense.step(mean, learning_rate(dense.rate, dense.schedule, step, self._total_steps))
-            rate = learning_rate(sparse.rate, sparse.schedule, step, self._total_steps)
+            self._dense.step(mean, learning_rate(dense.rate, dense.schedule, step, self._phases.total))
+            rate = learning_rate(sparse.rate, sparse.schedule, step, self._phases.total)
             parts.store.update(ids, row_sums / sums.weight, rate)
         return StepResult(loss, sums.stop, Consumed.of(batch), Consumed.of(own))
 

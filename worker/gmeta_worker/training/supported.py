@@ -14,8 +14,6 @@ def check_supported(spec: Spec) -> None:
 
 
 def _unsupported(spec: Spec) -> Iterator[Problem]:
-    if spec.training.phases:
-        yield _problem("spec.training.phases", "a list", "one phase; use spec.meta.algorithm and spec.training.epochs")
     if spec.training.precision != "float32":
         yield _problem("spec.training.precision", spec.training.precision, "float32")
     if spec.data.prepare is not None and len(spec.data.prepare.labels) > 1:
