@@ -4,12 +4,9 @@ Users with 13 to 100 ratings, 8:1:1 into train, valid and test users; ten random
 support.
 """
 
-import csv
-import gzip
-import re
-import shutil
 from pathlib import Path
 
+from bench.movielens_1m import unpack, users, write_csv, write_movies
 from gmeta_api.load import validate
 from gmeta_api.spec import PrepareSpec
 
@@ -38,21 +35,7 @@ PREPARE = {
 def write_sources(data: Path, folder: Path) -> PrepareSpec:
     """Write P1's tables from the folder of real data sets as CSV into `folder`; how to prepare them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with gzip.open(data / "ml-1m/splits/p1_user_cold.csv.gz") as source, (folder / "p1.csv").open("wb") as target:
-        shutil.copyfileobj(source, target)
-    users = (line.split("::") for line in (data / "ml-1m/users.dat").read_text().splitlines())
-    _write(folder / "users.csv", "user_id,gender,age,occupation", (row[:4] for row in users))
-    movies = (line.split("::") for line in (data / "ml-1m/movies.dat").read_text("latin-1").splitlines())
-    _write(folder / "movies.csv", "movie_id,year,genres", ([m, _year(title), genres] for m, title, genres in movies))
+    unpack(data / "ml-1m/splits/p1_user_cold.csv.gz", folder / "p1.csv")
+    write_csv(folder / "users.csv", "user_id,gender,age,occupation", users(data))
+    write_movies(data, folder)
     return validate(PrepareSpec, PREPARE)
-
-
-def _year(title: str) -> str:
-    found = re.search(r"\((\d{4})\)\s*$", title)
-    return found[1] if found else ""
-
-
-def _write(path: Path, header: str, rows: object) -> None:
-    with path.open("w", newline="") as file:
-        file.write(header + "\n")
-        csv.writer(file, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]

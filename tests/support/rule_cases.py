@@ -40,6 +40,13 @@ def changed(*settings: str) -> Manifest:
 
 
 PREPARE = "spec.data.prepare"
+
+
+def _prior(kind: str, setting: str) -> str:
+    """A fourth feature over the movie, with one field set."""
+    return f"{PREPARE}.features[3]={{name: movie_prior, type: {kind}, columns: [movie_id], {setting}}}"
+
+
 RELATIVE = "must be relative to the volume: no leading '/' and no '..'"
 UNIQUE = "two items have the same name; every name must be unique"
 ROWS_NEEDED = "a hash vocabulary needs its number of rows"
@@ -145,14 +152,13 @@ RULE_CASES: list[RuleCase] = [
     (
         [f"{PREPARE}.features[0]={{name: movie, type: multi, columns: [a, b]}}"],
         [f"{PREPARE}.features[0].columns=[a, b]"],
-        f"{PREPARE}.features[0].columns: a categorical or numeric feature has exactly one column; use type multi for "
-        "several",
+        f"{PREPARE}.features[0].columns: only a multi feature has several columns; give one, or use type multi",
     ),
     (
         [f"{PREPARE}.features[2]={{name: age, type: categorical, columns: [age], vocabulary: movie}}"],
         [f"{PREPARE}.features[2].vocabulary=movie"],
-        f"{PREPARE}.features[2].vocabulary: a numeric feature has no vocabulary; remove it or use type categorical; "
-        "received 'movie'",
+        f"{PREPARE}.features[2].vocabulary: only a categorical or multi feature has a vocabulary; remove it or use "
+        "type categorical; received 'movie'",
     ),
     (
         [f"{PREPARE}.features[1].separator=','"],
@@ -162,7 +168,35 @@ RULE_CASES: list[RuleCase] = [
     (
         [f"{PREPARE}.features[2].transform=log1p"],
         [f"{PREPARE}.features[0].transform=log1p"],
-        f"{PREPARE}.features[0].transform: only a numeric feature has a transform; received 'log1p'",
+        f"{PREPARE}.features[0].transform: only a numeric, rate or count feature has a transform; received 'log1p'",
+    ),
+    (
+        [_prior("rate", "transform: standardize")],
+        [_prior("rate", "transform: log1p")],
+        f"{PREPARE}.features[3].transform: a rate or count is a logarithm already; use standardize, or none; "
+        "received 'log1p'",
+    ),
+    (
+        [_prior("rate", "label: click")],
+        [_prior("count", "label: click")],
+        f"{PREPARE}.features[3].label: only a rate feature has a label; remove it or use type rate; received 'click'",
+    ),
+    (
+        [_prior("rate", "label: click")],
+        [_prior("rate", "label: like")],
+        f"{PREPARE}.features: a rate feature's label must name one of labels",
+    ),
+    (
+        [_prior("count", "folds: 2")],
+        [_prior("categorical", "folds: 2")],
+        f"{PREPARE}.features[3].folds: only a rate or count feature has folds; remove them or use type rate or count; "
+        "received 2",
+    ),
+    (
+        [_prior("rate", "shrinkage: 0.5")],
+        [_prior("count", "shrinkage: 0.5")],
+        f"{PREPARE}.features[3].shrinkage: only a rate feature has a shrinkage; remove it or use type rate; "
+        "received 0.5",
     ),
     (
         [f"{PREPARE}.supportOrder={{by: time, column: timestamp}}"],

@@ -4,6 +4,7 @@ from gmeta_api.spec.base import Rule, SpecModel
 from gmeta_api.spec.checkpoint import CheckpointSpec
 from gmeta_api.spec.data import DataSpec, SupportSpec
 from gmeta_api.spec.fault_tolerance import FailureRuleSpec, FaultToleranceSpec
+from gmeta_api.spec.feature import FeatureSpec
 from gmeta_api.spec.job import API_VERSION, GROUP, KIND, VERSION, Metadata, MetaTrainingJob, Spec
 from gmeta_api.spec.kubernetes import EnvVar, ResourcesSpec, Toleration
 from gmeta_api.spec.meta import AdaptSpec, InnerSpec, MetaSpec
@@ -11,7 +12,6 @@ from gmeta_api.spec.model import ModelSpec, NamedVocabularySpec, VocabularySpec
 from gmeta_api.spec.optimizer import DenseOptimizerSpec, OptimizerSpec, ScheduleSpec, SparseOptimizerSpec
 from gmeta_api.spec.parallelism import ParallelismSpec
 from gmeta_api.spec.prepare import (
-    FeatureSpec,
     JoinSpec,
     LabelSpec,
     PrepareSpec,

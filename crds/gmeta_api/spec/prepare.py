@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gmeta_api.spec.base import ListMap, Rule, SpecModel
+from gmeta_api.spec.feature import FeatureSpec
 from gmeta_api.spec.scalars import ColumnName, Identifier, RelativePath, Seed, SqlExpression
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -26,51 +27,6 @@ class LabelSpec(SpecModel):
     name: Identifier = Field(description="Name of the label in the dataset.")
     rule: SqlExpression = Field(
         description="SQL expression that is true or 1, false or 0, or null, where null leaves the row out."
-    )
-
-
-class FeatureSpec(SpecModel):
-    """A feature of the dataset."""
-
-    cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.type == 'multi' || self.columns.size() == 1",
-            "a categorical or numeric feature has exactly one column; use type multi for several",
-            "columns",
-        ),
-        Rule(
-            "self.type != 'numeric' || !has(self.vocabulary)",
-            "a numeric feature has no vocabulary; remove it or use type categorical",
-            "vocabulary",
-        ),
-        Rule(
-            "!has(self.separator) || (self.type == 'multi' && self.columns.size() == 1)",
-            "a separator belongs to a multi feature with one column",
-            "separator",
-        ),
-        Rule(
-            "self.type == 'numeric' || self.transform == 'none'",
-            "only a numeric feature has a transform",
-            "transform",
-        ),
-    )
-
-    name: Identifier = Field(description="Name of the feature in the dataset and in the model.")
-    type: Literal["categorical", "multi", "numeric"] = Field(
-        description="categorical: one value a row; multi: any number of values a row, pooled; numeric: a number."
-    )
-    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)] = Field(
-        description="Source columns, or SQL expressions over them; only a multi feature has more than one."
-    )
-    separator: Annotated[str, Field(min_length=1, max_length=8)] | None = Field(
-        default=None, description="Text between the values of a multi feature that is one text column."
-    )
-    vocabulary: Identifier | None = Field(
-        default=None, description="Feature whose vocabulary, and thus embedding table, this one shares; else its own."
-    )
-    transform: Literal["none", "log1p", "standardize"] = Field(
-        default="none",
-        description="Transform of a numeric feature; standardize uses mean and deviation of the training rows.",
     )
 
 
@@ -162,8 +118,14 @@ class PrepareSpec(SpecModel):
         ),
         Rule(
             "self.features.all(f, !has(f.vocabulary)"
-            " || self.features.all(g, g.name != f.vocabulary || (g.type != 'numeric' && !has(g.vocabulary))))",
+            " || self.features.all(g, g.name != f.vocabulary"
+            " || (g.type in ['categorical', 'multi'] && !has(g.vocabulary))))",
             "a shared vocabulary must be that of a categorical or multi feature which names no other",
+            "features",
+        ),
+        Rule(
+            "self.features.all(f, !has(f.label) || self.labels.exists(l, l.name == f.label))",
+            "a rate feature's label must name one of labels",
             "features",
         ),
         Rule(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gmeta_api.errors import DataError
-from gmeta_worker.metaio.card import Card, SplitCard
+from gmeta_worker.metaio.card import Card, NumericCard, PriorCard, SplitCard
 from gmeta_worker.metaio.dataset import Dataset
 from gmeta_worker.metaio.verify import verify
 
@@ -38,19 +38,31 @@ def card_tables(card: Card) -> Iterator[Table]:
 
 
 def _features(card: Card) -> Table:
-    table = _table("Columns", "name", "type", "vocabulary or transform", left=3)
+    table = _table("Columns", "name", "type", "vocabulary, statistics or transform", left=3)
     schema = card.schema
     for kind, features in (("categorical", schema.categorical), ("multi", schema.multi)):
         for feature in features:
             keys = card.vocabularies[feature.vocabulary].size
             table.add_row(feature.name, kind, f"{feature.vocabulary}: {keys:,} keys")
     for name in schema.numeric:
-        numeric = card.numeric[name]
-        text = f"{numeric.transform}: mean {numeric.mean:.4g}, std {numeric.std:.4g}, {numeric.missing:,} missing"
-        table.add_row(name, "numeric", text)
+        prior = card.priors.get(name)
+        text = _transform(card.numeric[name])
+        table.add_row(*((name, prior.type, f"{_prior(prior)}; {text}") if prior else (name, "numeric", text)))
     for label in schema.labels:
         table.add_row(label, "label", "")
     return table
+
+
+def _transform(numeric: NumericCard) -> str:
+    return f"{numeric.transform}: mean {numeric.mean:.4g}, std {numeric.std:.4g}, {numeric.missing:,} missing"
+
+
+def _prior(prior: PriorCard) -> str:
+    figures = f"{prior.keys:,} keys, {prior.folds} folds"
+    if prior.shrinkage is None:
+        return figures
+    rate = prior.positives / prior.rows
+    return f"{prior.label}: {figures}, shrinkage {prior.shrinkage:g}, rate of all rows {rate:.4g}"
 
 
 def _splits(splits: Mapping[str, SplitCard]) -> Table:

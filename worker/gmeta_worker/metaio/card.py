@@ -1,7 +1,7 @@
 """The dataset card: what a Meta-IO dataset holds and how it was made; written last, it makes a dataset complete."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,31 @@ class NumericCard:
 
 
 @dataclass(frozen=True)
+class PriorCard:
+    """How a rate or count feature was computed, and the file of what all train tasks together say of each key.
+
+    Attributes:
+        type: rate or count.
+        label: Label whose positives are counted.
+        folds: Folds of the train tasks; a train row got the statistic of the other folds.
+        shrinkage: Of a rate: rows with the rate of all rows that were added to each key.
+        keys: Distinct values in the train split.
+        rows: Train rows.
+        positives: Train rows whose label is 1; ``positives / rows`` is the rate of all rows.
+        file: Keys, their rows and positives, and the feature's value for a row of a new task.
+    """
+
+    type: str
+    label: str
+    folds: int
+    shrinkage: float | None
+    keys: int
+    rows: int
+    positives: int
+    file: FileCard
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where a dataset comes from.
 
@@ -127,7 +152,8 @@ class Card:
         schema: Columns.
         splits: By name: train, valid, test.
         vocabularies: By name.
-        numeric: Statistics by numeric feature.
+        numeric: Statistics by numeric column.
+        priors: By rate or count feature, which is one of the numeric columns.
         left_out: Source rows that are in no split, by reason.
         unmatched: Source rows without a partner, by join source; their joined columns are missing values.
         provenance: Source and spec.
@@ -141,6 +167,7 @@ class Card:
     left_out: Mapping[str, int]
     unmatched: Mapping[str, int]
     provenance: Provenance
+    priors: Mapping[str, PriorCard] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Return the content of ``card.json``."""

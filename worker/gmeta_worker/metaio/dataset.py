@@ -9,9 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmeta_api.errors import DataError
-from gmeta_worker.metaio.card import REMEDY, Card, Schema, SplitCard, read_card
+from gmeta_worker.metaio.card import REMEDY, Card, FileCard, Schema, SplitCard, read_card
 from gmeta_worker.metaio.chunk import Chunk, chunk_schema, decode_chunk
 from gmeta_worker.metaio.files import open_table, read_ahead, read_file
+from gmeta_worker.metaio.prior import PRIOR_SCHEMA, Prior, decode_prior
 from gmeta_worker.metaio.tasks import INDEX_SCHEMA, TaskIndex, decode_index
 
 MAX_MAPPED = 16_384
@@ -67,14 +68,25 @@ class Dataset:
         """
         return self._vocabulary(name, "count")
 
+    def prior(self, name: str) -> Prior:
+        """Return what the train split says of each value of a rate or count feature's column.
+
+        Raises:
+            DataError: The dataset has no such feature, or its file is damaged.
+        """
+        if name not in self.card.priors:
+            raise DataError(f"{self.path}: no prior {name!r}; the dataset has {', '.join(self.card.priors) or 'none'}")
+        return decode_prior(self._table(self.card.priors[name].file, f"prior {name}", PRIOR_SCHEMA))
+
     def _vocabulary(self, name: str, column: str) -> NDArray[np.int64]:
         if name not in self.card.vocabularies:
             raise DataError(f"{self.path}: no vocabulary {name!r}; the dataset has {', '.join(self.card.vocabularies)}")
-        card, where = self.card.vocabularies[name].file, f"vocabulary {name}"
-        buffer = read_file(self.path, card, where)
-        batch = open_table(self.path, card, where, buffer, VOCABULARY_SCHEMA)
+        batch = self._table(self.card.vocabularies[name].file, f"vocabulary {name}", VOCABULARY_SCHEMA)
         values: NDArray[np.int64] = batch.column(column).to_numpy(zero_copy_only=True)
         return values
+
+    def _table(self, card: FileCard, where: str, schema: pa.Schema) -> pa.RecordBatch:
+        return open_table(self.path, card, where, read_file(self.path, card, where), schema)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def verify(dataset: Dataset) -> list[DataError]:
 def _checks(dataset: Dataset) -> Iterator[Callable[[], object]]:
     for name in dataset.card.vocabularies:
         yield partial(dataset.vocabulary, name)
+    for name in dataset.card.priors:
+        yield partial(dataset.prior, name)
     for name in dataset.card.splits:
         split = dataset.split(name)
         yield partial(_read_index, split)

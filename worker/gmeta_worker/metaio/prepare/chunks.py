@@ -72,7 +72,7 @@ def _rows_in_order(split: str, schema: Schema, numeric: Mapping[str, NumericCard
     }
     fixed = [f"array_value({', '.join(columns)}) AS {name}" for name, columns in groups.items() if columns]
     multi = [f'multi_{number} AS "multi:{feature.name}"' for number, feature in enumerate(schema.multi)]
-    return f"""SELECT {", ".join([*fixed, *multi, "row_hash"])} FROM placed WHERE split = '{split}'
+    return f"""SELECT {", ".join([*fixed, *multi, "row_hash"])} FROM featured WHERE split = '{split}'
                ORDER BY position, rank NULLS LAST, tie"""
 
 

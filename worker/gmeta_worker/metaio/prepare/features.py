@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - see engine.py
 
 from gmeta_api.errors import DataError
-from gmeta_api.spec.prepare import FeatureSpec
+from gmeta_api.spec.feature import FeatureSpec
 from gmeta_worker.metaio.prepare.engine import NULL_KEY
 from gmeta_worker.metaio.prepare.joined import Joined, side_key_name
 from gmeta_worker.metaio.prepare.keys import INTEGERS, Value, feature_keys
@@ -18,7 +18,7 @@ def is_number(kind: str) -> bool:
 
 
 def categorical(joined: Joined, feature: FeatureSpec) -> str:
-    """Return SQL of a categorical feature's key, never null."""
+    """Return SQL of the key of a categorical feature, or of the value whose rate or count is wanted; never null."""
     return f"coalesce({_keys(joined, feature)}, {NULL_KEY})"
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from gmeta_api.errors import DataError
-from gmeta_api.spec.prepare import FeatureSpec, PrepareSpec
+from gmeta_api.spec.feature import FeatureSpec
+from gmeta_api.spec.prepare import PrepareSpec
 from gmeta_worker.metaio.prepare.columns import (
     check_names,
     expression_type,
@@ -108,7 +109,7 @@ def side_key_name(feature: FeatureSpec) -> str:
 
 
 def _side_features(spec: PrepareSpec, owners: Mapping[str, Column]) -> dict[str, list[FeatureSpec]]:
-    """Find the categorical and multi-valued features that are columns of one side table, by table."""
+    """Find the features made of keys that are columns of one side table, by table."""
     found: dict[str, list[FeatureSpec]] = {f"source_{number}": [] for number in range(1, len(spec.joins) + 1)}
     for feature in spec.features:
         tables = {owners[column].table if column in owners else "" for column in feature.columns}

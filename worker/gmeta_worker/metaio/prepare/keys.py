@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gmeta_api.errors import DataError
-from gmeta_api.spec.prepare import FeatureSpec
+from gmeta_api.spec.feature import FeatureSpec
 from gmeta_worker.metaio.prepare.engine import literal
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -24,14 +24,14 @@ def key(value: Value) -> str:
 
 
 def feature_keys(feature: FeatureSpec, values: Sequence[Value]) -> str:
-    """Return SQL of a categorical feature's key, or of a multi-valued one's list of keys; null where it has none.
+    """Return SQL of a multi-valued feature's list of keys, or of any other one's key; null where it has none.
 
     Raises:
         DataError: A multi-valued feature that is one column, but neither a list nor separated text.
     """
-    if feature.type == "categorical":
-        return key(values[0])
-    return f"list_filter({_list_of_keys(feature, values)}, lambda item: item IS NOT NULL)"
+    if feature.type == "multi":
+        return f"list_filter({_list_of_keys(feature, values)}, lambda item: item IS NOT NULL)"
+    return key(values[0])
 
 
 def _list_of_keys(feature: FeatureSpec, values: Sequence[Value]) -> str:

@@ -11,14 +11,16 @@ import xxhash
 from pydantic_core import to_json
 
 from gmeta_api.errors import DataError
-from gmeta_api.spec.prepare import FeatureSpec, PrepareSpec
+from gmeta_api.spec.feature import FeatureSpec
+from gmeta_api.spec.prepare import PrepareSpec
 from gmeta_worker.metaio.card import CARD_NAME, FORMAT, Card, Feature, Provenance, Schema, read_card
 from gmeta_worker.metaio.prepare.chunks import write_split
 from gmeta_worker.metaio.prepare.engine import Engine
 from gmeta_worker.metaio.prepare.joined import join_sources
 from gmeta_worker.metaio.prepare.placement import left_out, place_tasks, placement, split_names
+from gmeta_worker.metaio.prepare.priors import compute_priors, write_priors
 from gmeta_worker.metaio.prepare.progress import LogProgress, Progress
-from gmeta_worker.metaio.prepare.rows import build_rows, of_type
+from gmeta_worker.metaio.prepare.rows import build_rows, of_kind
 from gmeta_worker.metaio.prepare.sources import Source, find_source
 from gmeta_worker.metaio.prepare.statistics import numeric_cards, vocabulary_of, write_vocabularies
 
@@ -71,7 +73,7 @@ def digest_of(spec: PrepareSpec, sources: list[Source]) -> str:
     files = [
         (file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for source in sources for file in source.files
     ]
-    return xxhash.xxh3_64_hexdigest(to_json([FORMAT, spec.model_dump(mode="json"), files]))
+    return xxhash.xxh3_64_hexdigest(to_json([FORMAT, spec.model_dump(mode="json", exclude_none=True), files]))
 
 
 def existing(out: Path, digest: str, *, overwrite: bool) -> Card | None:
@@ -105,7 +107,9 @@ def _build(spec: PrepareSpec, root: Path, sources: list[Source], digest: str, ou
         progress.phase("place tasks")
         place_tasks(engine, spec)
         placements = {name: placement(engine, spec, name) for name in split_names(engine, spec)}
-        progress.phase("compute statistics and vocabularies")
+        progress.phase("compute statistics, priors and vocabularies")
+        compute_priors(engine, spec)
+        priors = dict(write_priors(engine, spec, out))
         numeric = numeric_cards(engine, spec)
         vocabularies = dict(write_vocabularies(engine, spec, out))
         splits = {}
@@ -118,6 +122,7 @@ def _build(spec: PrepareSpec, root: Path, sources: list[Source], digest: str, ou
             splits=splits,
             vocabularies=vocabularies,
             numeric=numeric,
+            priors=priors,
             left_out=left_out(engine, spec),
             unmatched=_unmatched(engine, spec),
             provenance=Provenance(
@@ -131,9 +136,9 @@ def _build(spec: PrepareSpec, root: Path, sources: list[Source], digest: str, ou
 
 def _schema(spec: PrepareSpec) -> Schema:
     return Schema(
-        categorical=tuple(map(_feature, of_type(spec, "categorical"))),
-        multi=tuple(map(_feature, of_type(spec, "multi"))),
-        numeric=tuple(feature.name for feature in of_type(spec, "numeric")),
+        categorical=tuple(map(_feature, of_kind(spec, "categorical"))),
+        multi=tuple(map(_feature, of_kind(spec, "multi"))),
+        numeric=tuple(feature.name for feature in of_kind(spec, "numeric")),
         labels=tuple(label.name for label in spec.labels),
     )
 

@@ -3,7 +3,8 @@
 # ruff: noqa: S608 - see engine.py
 
 from gmeta_api.errors import DataError
-from gmeta_api.spec.prepare import FeatureSpec, LabelSpec, PrepareSpec
+from gmeta_api.spec.feature import FeatureSpec
+from gmeta_api.spec.prepare import LabelSpec, PrepareSpec
 from gmeta_worker.metaio.prepare.engine import Engine, literal
 from gmeta_worker.metaio.prepare.features import FLOAT32_MAX, categorical, is_number, multi, numeric
 from gmeta_worker.metaio.prepare.joined import Joined
@@ -11,20 +12,22 @@ from gmeta_worker.metaio.prepare.keys import key
 
 SPLITS = ("train", "valid", "test")
 NO_TASK, NO_LABEL, NO_SPLIT = "task is null", "label is null", "split is null"
-FEATURES = {"categorical": categorical, "multi": multi, "numeric": numeric}
+PRIORS = ("rate", "count")
+KINDS = {"categorical": ("categorical",), "multi": ("multi",), "numeric": ("numeric", *PRIORS)}
+"""Columns of a dataset, and the types of features that become one."""
 
 
-def of_type(spec: PrepareSpec, kind: str) -> list[FeatureSpec]:
-    """Return the features of a type, in the order of the manifest; column i of the tables is item i."""
-    return [feature for feature in spec.features if feature.type == kind]
+def of_kind(spec: PrepareSpec, kind: str) -> list[FeatureSpec]:
+    """Return the features that become columns of a kind, in the manifest's order; column i of the tables is item i."""
+    return [feature for feature in spec.features if feature.type in KINDS[kind]]
 
 
 def build_rows(joined: Joined, spec: PrepareSpec) -> None:
     """Create the table ``rows``.
 
     Its columns: ``task_key``, ``task_value``, ``split`` (of a split by column), ``rank`` (null: never support),
-    ``tie``, ``label_i``, ``categorical_i``, ``multi_i``, ``numeric_i`` (not yet transformed), ``row_hash``,
-    ``unmatched_i``, and ``left_out``, which is null where the row is kept.
+    ``tie``, ``label_i``, ``categorical_i``, ``multi_i``, ``numeric_i`` (not yet transformed) or, of a rate or count,
+    ``prior_key_i``, ``row_hash``, ``unmatched_i``, and ``left_out``, which is null where the row is kept.
 
     Raises:
         DataError: An expression that does not fit the columns, or a value that its place does not take.
@@ -36,11 +39,7 @@ def build_rows(joined: Joined, spec: PrepareSpec) -> None:
         "rank": _rank(joined, spec),
         "tie": f"md5_number_lower('{spec.seed}:' || row_number)",
         "row_hash": f"hash({', '.join(joined.raw(name).sql for name in joined.owners)})",
-        **{
-            f"{kind}_{number}": column(joined, feature)
-            for kind, column in FEATURES.items()
-            for number, feature in enumerate(of_type(spec, kind))
-        },
+        **_features(joined, spec),
         **{f"unmatched_{number}": f"unmatched_{number}" for number in range(1, len(spec.joins) + 1)},
     }
     select = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
@@ -89,6 +88,15 @@ def _rank(joined: Joined, spec: PrepareSpec) -> str:
     return value.sql
 
 
+def _features(joined: Joined, spec: PrepareSpec) -> dict[str, str]:
+    compute = {"categorical": categorical, "multi": multi, "numeric": numeric, **dict.fromkeys(PRIORS, categorical)}
+    return {
+        f"{'prior_key' if feature.type in PRIORS else kind}_{number}": compute[feature.type](joined, feature)
+        for kind in KINDS
+        for number, feature in enumerate(of_kind(spec, kind))
+    }
+
+
 def _left_out(spec: PrepareSpec) -> str:
     no_label = " OR ".join(f"label_{number} IS NULL" for number in range(len(spec.labels)))
     no_split = f"WHEN split IS NULL THEN {literal(NO_SPLIT)}" if spec.split.column is not None else ""
@@ -129,7 +137,9 @@ def _check_times(engine: Engine, spec: PrepareSpec) -> None:
 
 
 def _check_numbers(engine: Engine, spec: PrepareSpec) -> None:
-    for number, feature in enumerate(of_type(spec, "numeric")):
+    for number, feature in enumerate(of_kind(spec, "numeric")):
+        if feature.type in PRIORS:
+            continue
         value = f"numeric_{number}"
         bad = engine.rows("numeric", f"SELECT {value} FROM rows WHERE abs({value}) > {FLOAT32_MAX} LIMIT 1")
         if bad:

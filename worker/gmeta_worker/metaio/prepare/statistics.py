@@ -2,24 +2,31 @@
 
 # ruff: noqa: S608 - see engine.py
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
-from gmeta_api.spec.prepare import FeatureSpec, PrepareSpec
+from gmeta_api.spec.feature import FeatureSpec
+from gmeta_api.spec.prepare import PrepareSpec
 from gmeta_worker.metaio.card import NumericCard, VocabularyCard
 from gmeta_worker.metaio.dataset import VOCABULARY_SCHEMA
 from gmeta_worker.metaio.files import write_table
 from gmeta_worker.metaio.prepare.engine import Engine
-from gmeta_worker.metaio.prepare.rows import of_type
+from gmeta_worker.metaio.prepare.rows import of_kind
 
 
 def numeric_cards(engine: Engine, spec: PrepareSpec) -> dict[str, NumericCard]:
-    """Compute mean and deviation of each numeric feature over the train rows, and count missing values in all rows."""
+    """Compute mean and deviation of each numeric column over the train rows, and count missing values in all rows."""
+    features = of_kind(spec, "numeric")
+    if not features:
+        return {}
+    moments = ", ".join(_moments(f"numeric_{number}", feature.transform) for number, feature in enumerate(features))
+    (figures,) = engine.rows("statistics", f"SELECT {moments} FROM featured")
     return {
-        feature.name: _numeric_card(engine, feature, f"numeric_{number}")
-        for number, feature in enumerate(of_type(spec, "numeric"))
+        feature.name: _numeric_card(feature.transform, *figures[3 * number : 3 * number + 3])
+        for number, feature in enumerate(features)
     }
 
 
@@ -32,9 +39,9 @@ def transformed(column: str, card: NumericCard) -> str:
 def vocabulary_names(spec: PrepareSpec) -> dict[str, list[str]]:
     """Map vocabularies to SQL selects of all their keys in ``placed``, one for each feature that shares them."""
     selects: dict[str, list[str]] = {}
-    for number, feature in enumerate(of_type(spec, "categorical")):
+    for number, feature in enumerate(of_kind(spec, "categorical")):
         selects.setdefault(vocabulary_of(feature), []).append(f"categorical_{number}")
-    for number, feature in enumerate(of_type(spec, "multi")):
+    for number, feature in enumerate(of_kind(spec, "multi")):
         selects.setdefault(vocabulary_of(feature), []).append(f"unnest(multi_{number})")
     return selects
 
@@ -56,20 +63,22 @@ def write_vocabularies(engine: Engine, spec: PrepareSpec, out: Path) -> Iterator
         yield name, VocabularyCard(size=table.num_rows, file=file)
 
 
-def _numeric_card(engine: Engine, feature: FeatureSpec, column: str) -> NumericCard:
-    value = _raw_transform(column, feature.transform)
-    ((mean, std, missing),) = engine.rows(
-        f"feature {feature.name}",
-        f"""SELECT avg({value}) FILTER (WHERE split = 'train'), stddev_pop({value}) FILTER (WHERE split = 'train'),
-                   count(*) FILTER (WHERE {column} IS NULL) FROM placed""",
-    )
-    return NumericCard(feature.transform, _stable(mean or 0.0), _stable(std or 0.0) or 1.0, missing)
+def _moments(column: str, transform: str) -> str:
+    value = _raw_transform(column, transform)
+    return f"""avg({value}) FILTER (WHERE split = 'train'), stddev_pop({value}) FILTER (WHERE split = 'train'),
+               count(*) FILTER (WHERE {column} IS NULL)"""
+
+
+def _numeric_card(transform: str, mean: float | None, std: float | None, missing: int) -> NumericCard:
+    """Round off the last digits: the engine's threads add in any order, and the dataset must not depend on it."""
+    mean, std = mean or 0.0, std or 0.0
+    return NumericCard(transform, _rounded(mean, max(abs(mean), std)), _rounded(std, std) or 1.0, missing)
 
 
 def _raw_transform(column: str, transform: str) -> str:
     return f"ln(1 + {column})" if transform == "log1p" else column
 
 
-def _stable(value: float) -> float:
-    """Round off the last digits: the engine's threads add in any order, and the dataset must not depend on it."""
-    return float(f"{value:.10g}")
+def _rounded(value: float, size: float) -> float:
+    """Keep the digits that are among the first ten of ``size``: a mean near 0 is no more exact than its addends."""
+    return round(value, 9 - math.floor(math.log10(size))) + 0.0 if size else value  # + 0.0 makes -0.0 one with 0.0
