@@ -72,6 +72,8 @@ def prepare_one(folder: Path) -> dict[str, float]:
                 {"name": "occupation", "type": "categorical", "columns": ["occupation"]},
                 {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
                 {"name": "age", "type": "numeric", "columns": ["age"], "transform": "standardize"},
+                {"name": "movie_rate", "type": "rate", "columns": ["movie_id"]},
+                {"name": "movie_count", "type": "count", "columns": ["movie_id"], "transform": "standardize"},
             ],
             "supportOrder": {"by": "time", "column": "timestamp"},
         }

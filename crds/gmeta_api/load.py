@@ -88,7 +88,7 @@ def _parse(model: type[AnyModel], data: object) -> tuple[AnyModel | None, dict[L
     try:
         value = model.model_validate_json(json.dumps(_whole_numbers(data)), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
-        errors = {_location(details): details for details in error.errors(include_url=False)}
+        errors = {_location(each): each for each in error.errors(include_url=False) if not _is_miscounted(each)}
         return None, {where: shape_problem(model, details, where) for where, details in errors.items()} | faults
     return (None if faults else value), faults
 
@@ -136,6 +136,11 @@ def _part_problems(
         return
     for child, child_value, part in children(shape, value):
         yield from _part_problems(child, child_value, (*location, part), skip)
+
+
+def _is_miscounted(error: ErrorDetails) -> bool:
+    """Whether a list is called too short only because pydantic does not count its faulty items, which have errors."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _location(error: ErrorDetails) -> Location:

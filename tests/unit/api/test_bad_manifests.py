@@ -114,6 +114,11 @@ BAD_VALUES = [
         id="empty list",
     ),
     pytest.param(
+        ["spec.data.prepare.labels=[{name: click, rule: 7}]"],
+        "spec.data.prepare.labels[0].rule: expected a text, received 7; put it in quotes",
+        id="faulty item of a list that must have one",
+    ),
+    pytest.param(
         ["spec.model.top=[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"],
         "spec.model.top: expected at most 16 items, received a list of 17 items",
         id="long list",
