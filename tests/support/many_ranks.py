@@ -33,13 +33,13 @@ BUILDING = Lock()  # the seeds of a model are set in the one generator that all 
 
 
 def job(algorithm: str, *, dense: str = "SGD", sparse: str = "SGD", rate: float = 1.0, inner_rate: float = 1.0) -> Spec:
-    """A job whose inner rate of 1 shows a stale row."""
+    """A job whose inner rate of 1 shows a stale row, and whose dropout shows a mask that a split changes."""
     return Spec.model_validate(
         {
             "volumes": [{"name": "data", "emptyDir": {}}],
             "data": {"volume": "data", "path": "set"},
             "checkpoint": {"volume": "data", "path": "run"},
-            "model": {"embeddingDim": 4, "bottom": [5], "top": [6]},
+            "model": {"embeddingDim": 4, "bottom": [5], "top": [6], "dropout": 0.2},
             "meta": {"algorithm": algorithm, "inner": {"steps": 2, "rate": inner_rate}},
             "optimizer": {"dense": {"type": dense, "rate": rate}, "sparse": {"type": sparse, "rate": rate}},
         }

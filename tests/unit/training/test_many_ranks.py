@@ -35,7 +35,7 @@ def expected_update(algorithm: str, batch: StepBatch) -> tuple[TENSORS, TENSORS]
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
-@pytest.mark.parametrize("algorithm", ["MAML", "FOMAML", "Joint"])
+@pytest.mark.parametrize("algorithm", ["MAML", "FOMAML", "MetaSGD", "Reptile", "Joint"])
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_the_gradients_are_those_of_one_process(size: int, algorithm: str, split: tuple[float, ...]) -> None:
     """Plain steps of rate 1 make the update the gradient. Several tasks, support and query share nearly all rows."""
