@@ -97,7 +97,8 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     actions = LoopActions(step, lambda *_: None, evaluate, commit)
     TrainingLoop(training, spec.checkpoint.every_steps, phases, reader, actions, clock).run(start_position())
     best.restore()
-    return evaluator(dataset.split(training.evaluation.final_split), training.evaluation.shots)
+    asked = training.evaluation
+    return evaluator(dataset.split(asked.final_split), asked.final_shots or asked.shots)
 
 
 def cases(data: Path | None, folder: Path, epochs: int | None) -> Iterator[Case]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.p0 import write_sources
+from bench.p0_sources import write_sources
 from numpy.typing import NDArray
 
 from gmeta_worker.evaluation.ranking import auc

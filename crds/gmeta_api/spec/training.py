@@ -29,6 +29,9 @@ class EvaluationSpec(SpecModel):
     shots: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=32)] = Field(
         default=(1, 5, 10, 30), description="Support sizes that are evaluated."
     )
+    final_shots: Annotated[tuple[Shots, ...], Field(max_length=32)] = Field(
+        default=(), description="Support sizes of the evaluation after the last step; else those of shots."
+    )
     final_split: SplitName = Field(default="test", description="Split that is evaluated after the last step.")
 
 

@@ -59,7 +59,7 @@ def test_evaluation_and_a_pass_without_draws_leave_everything_in() -> None:
 def test_an_mlp_drops_what_it_has_activated_and_never_its_output() -> None:
     mlp = MLP([3, 8, 1], activate_last=False, dropout=0.9)
     with torch.no_grad():
-        mlp[1].bias += 5.0  # type: ignore[operator]
+        mlp[1].bias += 5.0  # type: ignore[operator, assignment]
     with random_draws(RandomDraws(SEEDS[:50], 0)):
         out = mlp(torch.randn(50, 3))
         assert bool((out != 0).all())

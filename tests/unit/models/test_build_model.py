@@ -154,7 +154,7 @@ def build(type_name: str, **args: object) -> nn.Module:
         (
             "user_models:Dropped",
             "user_models:Dropped: layer 'drop.0' is a Dropout, whose mask is not seeded by task, so a run could not be "
-            "repeated on another number of workers; remove it and use weight decay",
+            "repeated on another number of workers; use gmeta_worker.layers.Dropout",
         ),
         (
             "user_models:TwoColumns",

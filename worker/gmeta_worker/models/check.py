@@ -31,7 +31,7 @@ def _check_layer(type_name: str, name: str, module: nn.Module) -> None:
     if isinstance(module, _DropoutNd):
         raise ModelError(
             f"{layer}, whose mask is not seeded by task, so a run could not be repeated on another number of workers; "
-            "remove it and use weight decay"
+            "use gmeta_worker.layers.Dropout"
         )
 
 

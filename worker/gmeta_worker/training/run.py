@@ -1,6 +1,6 @@
 """One rank's run, from its start or a commit, to its outcome."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -86,7 +86,7 @@ class TrainingRun:
         step = TrainingStep(
             self._parts, self._optimizer, self._spec.optimizer, phases, self._part, self._stop, self._clock
         )
-        evaluate = partial(self._evaluate, reporter, training.evaluation.split)
+        evaluate = partial(self._evaluate, reporter, training.evaluation.split, training.evaluation.shots)
         actions = LoopActions(step, partial(self._after_step, reporter), evaluate, self._committer.commit)
         loop = TrainingLoop(training, self._spec.checkpoint.every_steps, phases, reader, actions, self._clock)
         port = self._runtime.metrics_port
@@ -131,9 +131,9 @@ class TrainingRun:
         self._committer.check()
         reporter.step(ledger, result)
 
-    def _evaluate(self, reporter: Reporter, split: str, ledger: Ledger) -> Score:
+    def _evaluate(self, reporter: Reporter, split: str, shots: Sequence[int], ledger: Ledger) -> Score:
         """Score and report a split; the score that stands for the whole."""
-        scores = self._evaluator(self._dataset.split(split), self._spec.training.evaluation.shots)
+        scores = self._evaluator(self._dataset.split(split), shots)
         whole = headline(scores, adapted=self._parts.delivered != "Joint")
         reporter.evaluation(ledger, split, scores, whole)
         return whole
@@ -144,8 +144,9 @@ class TrainingRun:
         if chosen is not None:
             restore_weights(load_commit(chosen), self._parts)
             ledger = chosen.manifest.ledger
+        asked = self._spec.training.evaluation
         with self._clock.measure("evaluation"):
-            self._evaluate(reporter, self._spec.training.evaluation.final_split, ledger)
+            self._evaluate(reporter, asked.final_split, asked.final_shots or asked.shots, ledger)
 
     def _best_commit(self) -> Commit | None:
         """What rank 0 finds best: another rank's view of a network volume may lag behind."""

@@ -1,0 +1,57 @@
+"""Protocol P0 of MovieLens-1M, the split of RESUS (arXiv 2210.16080): cold users, nested support sets.
+
+Users 1 to 4228 train, 4229 to 4832 validate, the others test. The first k rows of a valid or test user, by the
+published rank 1 to 30, are the support of shot k, and every other row of the user is query.
+"""
+
+from pathlib import Path
+
+from bench.movielens_1m import unpack, users, write_csv, write_movies
+from gmeta_api.load import validate
+from gmeta_api.spec import PrepareSpec
+
+LAST_TRAIN_USER, LAST_VALID_USER = 4228, 4832
+PREPARE = {
+    "source": "ratings.csv",
+    "joins": [
+        {"source": "users.csv", "using": ["user_id"]},
+        {"source": "movies.csv", "using": ["movie_id"]},
+        {"source": "support.csv", "using": ["user_id", "movie_id"]},
+    ],
+    "task": ["user_id"],
+    "labels": [{"name": "click", "rule": "rating >= 4"}],
+    "features": [
+        {"name": "movie", "type": "categorical", "columns": ["movie_id"]},
+        {"name": "year", "type": "categorical", "columns": ["year"]},
+        {"name": "gender", "type": "categorical", "columns": ["gender"]},
+        {"name": "age", "type": "categorical", "columns": ["age"]},
+        {"name": "occupation", "type": "categorical", "columns": ["occupation"]},
+        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
+        {"name": "movie_rate", "type": "rate", "columns": ["movie_id"]},
+        {"name": "movie_count", "type": "count", "columns": ["movie_id"], "transform": "standardize"},
+    ],
+    # Train users have no published rank: any of their rows may be support, in a fixed random order.
+    "supportOrder": {
+        "by": "column",
+        "column": "case when part = 'train' then (user_id * 7919 + movie_id * 104729) % 1000003 else rank end",
+    },
+    "split": {"by": "column", "column": "part"},
+}
+
+
+def write_sources(data: Path, folder: Path) -> PrepareSpec:
+    """Write P0's tables from the folder of real data sets as CSV into `folder`; how to prepare them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unpack(data / "ml-1m/ratings.csv.gz", folder / "ratings.csv")
+    unpack(data / "ml-1m/splits/p0_resus_support.csv.gz", folder / "support.csv")
+    rows = ([*user, part_of(int(user[0]))] for user in users(data))
+    write_csv(folder / "users.csv", "user_id,gender,age,occupation,part", rows)
+    write_movies(data, folder)
+    return validate(PrepareSpec, PREPARE)
+
+
+def part_of(user: int) -> str:
+    """The split that a user belongs to."""
+    if user <= LAST_TRAIN_USER:
+        return "train"
+    return "valid" if user <= LAST_VALID_USER else "test"
