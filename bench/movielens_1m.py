@@ -1,4 +1,4 @@
-"""Tables of MovieLens-1M as CSV, for the protocols that are cut from it."""
+"""Tables of MovieLens-1M as CSV and how to prepare them, for the protocols that are cut from it."""
 
 import csv
 import gzip
@@ -6,6 +6,23 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+TASK = {"task": ["user_id"], "labels": [{"name": "click", "rule": "rating >= 4"}]}
+SIDE_TABLES = [{"source": "users.csv", "using": ["user_id"]}, {"source": "movies.csv", "using": ["movie_id"]}]
+SEEDED_ORDER = "(user_id * 7919 + movie_id * 104729) % 1000003"
+"""SQL of a fixed random order of a user's rows."""
+
+
+def features(**age: str) -> list[dict[str, object]]:
+    """List the features of the tables; ``age`` may be taken as a category or as a number."""
+    return [
+        {"name": "movie", "type": "categorical", "columns": ["movie_id"]},
+        {"name": "year", "type": "categorical", "columns": ["year"]},
+        {"name": "gender", "type": "categorical", "columns": ["gender"]},
+        {"name": "age", "columns": ["age"], **age},
+        {"name": "occupation", "type": "categorical", "columns": ["occupation"]},
+        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
+    ]
 
 
 def write_movies(data: Path, folder: Path) -> None:

@@ -6,35 +6,31 @@ published rank 1 to 30, are the support of shot k, and every other row of the us
 
 from pathlib import Path
 
-from bench.movielens_1m import unpack, users, write_csv, write_movies
+from bench.movielens_1m import (
+    SEEDED_ORDER,
+    SIDE_TABLES,
+    TASK,
+    features,
+    unpack,
+    users,
+    write_csv,
+    write_movies,
+)
 from gmeta_api.load import validate
 from gmeta_api.spec import PrepareSpec
 
 LAST_TRAIN_USER, LAST_VALID_USER = 4228, 4832
 PREPARE = {
+    **TASK,
     "source": "ratings.csv",
-    "joins": [
-        {"source": "users.csv", "using": ["user_id"]},
-        {"source": "movies.csv", "using": ["movie_id"]},
-        {"source": "support.csv", "using": ["user_id", "movie_id"]},
-    ],
-    "task": ["user_id"],
-    "labels": [{"name": "click", "rule": "rating >= 4"}],
+    "joins": [*SIDE_TABLES, {"source": "support.csv", "using": ["user_id", "movie_id"]}],
     "features": [
-        {"name": "movie", "type": "categorical", "columns": ["movie_id"]},
-        {"name": "year", "type": "categorical", "columns": ["year"]},
-        {"name": "gender", "type": "categorical", "columns": ["gender"]},
-        {"name": "age", "type": "categorical", "columns": ["age"]},
-        {"name": "occupation", "type": "categorical", "columns": ["occupation"]},
-        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
+        *features(type="categorical"),
         {"name": "movie_rate", "type": "rate", "columns": ["movie_id"]},
         {"name": "movie_count", "type": "count", "columns": ["movie_id"], "transform": "standardize"},
     ],
-    # Train users have no published rank: any of their rows may be support, in a fixed random order.
-    "supportOrder": {
-        "by": "column",
-        "column": "case when part = 'train' then (user_id * 7919 + movie_id * 104729) % 1000003 else rank end",
-    },
+    # Train users have no published rank: any of their rows may be support.
+    "supportOrder": {"by": "column", "column": f"case when part = 'train' then {SEEDED_ORDER} else rank end"},
     "split": {"by": "column", "column": "part"},
 }
 

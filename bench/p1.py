@@ -6,28 +6,26 @@ support.
 
 from pathlib import Path
 
-from bench.movielens_1m import unpack, users, write_csv, write_movies
+from bench.movielens_1m import (
+    SEEDED_ORDER,
+    SIDE_TABLES,
+    TASK,
+    features,
+    unpack,
+    users,
+    write_csv,
+    write_movies,
+)
 from gmeta_api.load import validate
 from gmeta_api.spec import PrepareSpec
 
 PREPARE = {
+    **TASK,
     "source": "p1.csv",
-    "joins": [{"source": "users.csv", "using": ["user_id"]}, {"source": "movies.csv", "using": ["movie_id"]}],
-    "task": ["user_id"],
-    "labels": [{"name": "click", "rule": "rating >= 4"}],
-    "features": [
-        {"name": "movie", "type": "categorical", "columns": ["movie_id"]},
-        {"name": "year", "type": "categorical", "columns": ["year"]},
-        {"name": "gender", "type": "categorical", "columns": ["gender"]},
-        {"name": "age", "type": "numeric", "columns": ["age"], "transform": "standardize"},
-        {"name": "occupation", "type": "categorical", "columns": ["occupation"]},
-        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
-    ],
-    # Support rows in a fixed random order; query rows have no rank and are never support.
-    "supportOrder": {
-        "by": "column",
-        "column": "case when part = 'support' then (user_id * 7919 + movie_id * 104729) % 1000003 end",
-    },
+    "joins": SIDE_TABLES,
+    "features": features(type="numeric", transform="standardize"),
+    # Query rows have no rank and are never support.
+    "supportOrder": {"by": "column", "column": f"case when part = 'support' then {SEEDED_ORDER} end"},
     "split": {"by": "column", "column": "split"},
 }
 
