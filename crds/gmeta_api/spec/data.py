@@ -12,7 +12,7 @@ SupportSize = Annotated[int, Field(ge=0, le=65536)]
 
 
 class SupportSpec(SpecModel):
-    """How many of a task's first rows are its support set; the others are its query set."""
+    """Which of a task's rows are its support set; the others are its query set."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule("self.policy != 'fixed' || has(self.size)", "policy fixed needs a size", "size"),
@@ -35,6 +35,11 @@ class SupportSpec(SpecModel):
     policy: Literal["fixed", "uniform", "column"] = Field(
         description="fixed: the same size for every task; uniform: drawn between min and max, anew for every task "
         "and epoch; column: every row that the support order ranks."
+    )
+    rows: Literal["first", "any"] = Field(
+        default="first",
+        description="first: the first rows of the support order, as in evaluation; any: drawn anew in every epoch, for "
+        "an order that means nothing.",
     )
     size: SupportSize | None = Field(default=None, description="Support rows of a task; with policy fixed only.")
     min: SupportSize | None = Field(default=None, description="Fewest support rows; with policy uniform only.")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Sgd, Vocabulary
 from gmeta_worker.meta import Samples
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
-from gmeta_worker.training.inputs import InputAssembler, split_rows, take_ragged
+from gmeta_worker.training.inputs import InputAssembler, take_ragged
 
 SCHEMA = Schema(
     categorical=(Feature("movie", "movie"), Feature("year", "year")),
@@ -99,12 +99,6 @@ def test_one_lookup_serves_both_sets_and_names_the_table_of_each_row(batch: Step
     years = {global_id("year", key) for key in batch.keys[:, 1].tolist()}
     tables = dict(zip(inputs.ids.tolist(), inputs.samples.tables.tolist(), strict=True))
     assert tables == {**dict.fromkeys(movies, 0), **dict.fromkeys(years, 1)}
-
-
-def test_split_rows_takes_the_first_rows_of_each_task_as_support() -> None:
-    support, query = split_rows(np.array([0, 3, 4, 8]), np.array([2, 0, 3]))
-    assert support.tolist() == [0, 1, 4, 5, 6]
-    assert query.tolist() == [2, 3, 7]
 
 
 def test_take_ragged_keeps_the_order_asked_for_and_empty_lists() -> None:

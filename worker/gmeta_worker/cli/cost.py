@@ -9,34 +9,22 @@ from rich.table import Table
 
 from gmeta_api.memory import DatasetFacts, Estimate, estimate
 from gmeta_api.spec import Spec
-from gmeta_worker.metaio import Dataset, Schema, StepBatch, StepReader, SupportPolicy
+from gmeta_worker.metaio import Dataset, Schema, StepBatch
 from gmeta_worker.parallel import split
+from gmeta_worker.training.run import open_reader
 
 Row = tuple[str, str, str]
 
 
 def cost_table(spec: Spec, dataset: Dataset) -> Group:
     """The sizes of the dataset, and what a job costs on it."""
-    reader = step_reader(spec, dataset)
+    reader = open_reader(spec, dataset)
     with reader.epoch(0) as steps:
         first = next(steps)
     unique = unique_rows(dataset.schema, first, spec.workers.replicas * spec.workers.processes_per_worker)
     return Group(
         _table(f"Dataset {dataset.path}", ("quantity", "value"), _dataset_rows(dataset, reader.steps())),
         _table("Cost", ("quantity", "each rank", "all ranks"), _cost_rows(spec, dataset, unique)),
-    )
-
-
-def step_reader(spec: Spec, dataset: Dataset) -> StepReader:
-    """The reader that training would use."""
-    cut = spec.data.support
-    return StepReader(
-        dataset.split("train"),
-        tasks_per_step=spec.training.tasks_per_step,
-        support=SupportPolicy(cut.policy, size=cut.size, min=cut.min, max=cut.max),
-        max_task_rows=spec.data.max_task_rows,
-        seed=spec.training.seed,
-        prefetch=1,
     )
 
 

@@ -34,7 +34,9 @@ class StepBatch:
         positions: [lo, hi): places of the task batches in the epoch's global order.
         task_keys: int64[T].
         offsets: int64[T + 1]; rows of task batch t are ``offsets[t]:offsets[t + 1]``.
-        support: int64[T]; the first ``support[t]`` rows of task batch t are its support set, the rest its query set.
+        support: int64[T], size of each task batch's support set; the other rows are its query set.
+        candidates: int64[T] where the support set is any ``support[t]`` of the first ``candidates[t]`` rows of the task
+            batch, drawn by whoever cuts them; None where it is simply the first ``support[t]`` rows.
         keys: int64[N, C]: single-valued categorical features in schema order.
         multi: Multi-valued features in schema order.
         numeric: float32[N, D], already transformed.
@@ -53,6 +55,7 @@ class StepBatch:
     numeric: NDArray[np.float32]
     labels: NDArray[np.float32]
     row_ids: range
+    candidates: NDArray[np.int64] | None = None
 
     @property
     def tasks(self) -> int:
@@ -79,4 +82,5 @@ class StepBatch:
             numeric=self.numeric[first:last],
             labels=self.labels[first:last],
             row_ids=self.row_ids[first:last],
+            candidates=None if self.candidates is None else self.candidates[lo:hi],
         )

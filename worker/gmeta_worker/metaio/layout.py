@@ -36,6 +36,7 @@ class OpenChunk:
         keys: Task of each of its task batches, int64[m].
         offsets: Rows of the chunk before each task batch, int64[m + 1].
         support: Support rows of each task batch, int64[m].
+        candidates: Rows of each that support rows are drawn from, int64[m]; None if they are the first ones.
         first_row: Place of its first row in the split.
         epoch: The epoch that the support rows are of.
         bytes: Bytes of its file that were read.
@@ -46,6 +47,7 @@ class OpenChunk:
     keys: NDArray[np.int64]
     offsets: NDArray[np.int64]
     support: NDArray[np.int64]
+    candidates: NDArray[np.int64] | None
     first_row: int
     epoch: int
     bytes: int
@@ -70,6 +72,7 @@ class OpenChunk:
             numeric=self.chunk.numeric[first:last],
             labels=self.chunk.labels[first:last],
             row_ids=range(self.first_row + first, self.first_row + last),
+            candidates=None if self.candidates is None else self.candidates[part.first : part.last],
         )
 
 
@@ -115,6 +118,7 @@ class Layout:
             keys=self.index.key[places],
             offsets=np.concatenate(([0], np.cumsum(rows))),
             support=draw.policy.sizes(rows, ranked, places, seed=draw.seed, epoch=draw.epoch),
+            candidates=ranked if draw.policy.drawn else None,
             first_row=int(self.split.row_offsets[number]),
             epoch=draw.epoch,
             bytes=self.split.card.chunks[number].file.bytes,

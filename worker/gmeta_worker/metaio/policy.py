@@ -11,20 +11,22 @@ from gmeta_worker.metaio.mixing import Purpose, draw
 
 @dataclass(frozen=True)
 class SupportPolicy:
-    """How many leading rows of a task batch are its support set.
+    """Which rows of a task batch are its support set.
 
     Attributes:
-        policy: ``fixed`` takes ``size`` rows, ``uniform`` draws from ``min``..``max`` anew each epoch, ``column`` takes
-            every row that the support order ranked.
+        policy: How many. ``fixed`` takes ``size`` rows, ``uniform`` draws from ``min``..``max`` anew each epoch,
+            ``column`` takes every row that the support order ranked.
         size: Support rows of a ``fixed`` policy.
         min: Smallest draw of a ``uniform`` policy.
         max: Largest draw of a ``uniform`` policy, included.
+        drawn: Whether support rows are drawn from all that may be support, anew each epoch; else they are the first.
     """
 
     policy: Literal["fixed", "uniform", "column"]
     size: int | None = None
     min: int | None = None
     max: int | None = None
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         if self.policy == "fixed" and (self.size is None or self.size < 0):

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from gmeta_worker.embedding import RowStore, Vocabulary
-from gmeta_worker.embedding.mixing import mix64
 from gmeta_worker.meta import RaggedIndex, Samples, TaskSamples
 from gmeta_worker.metaio import Ragged, Schema, StepBatch
+from gmeta_worker.training.cut import row_seeds, support_and_query
 
 Ints = NDArray[np.int64]
 
@@ -69,11 +69,12 @@ class InputAssembler:
         singles = positions[: len(self._schema.categorical)]
         index = np.stack(singles, axis=1) if singles else np.zeros((len(batch.labels), 0), dtype=np.int64)
         multi = [Ragged(r.offsets, p) for r, p in zip(batch.multi, positions[len(singles) :], strict=True)]
-        support, query = split_rows(batch.offsets, batch.support)
+        seeds = row_seeds(batch, self._seed)
+        support, query = support_and_query(batch, seeds)
         samples = TaskSamples(
             tasks=len(batch.support),
-            support=self._samples(batch, support, index, multi),
-            query=self._samples(batch, query, index, multi),
+            support=self._samples(batch, support, index, multi, seeds),
+            query=self._samples(batch, query, index, multi, seeds),
             tables=self._tensor(owner[first]),
         )
         return StepInputs(ids=self._tensor(unique), samples=samples)
@@ -81,7 +82,7 @@ class InputAssembler:
     def _global_ids(self, table: str, keys: Ints) -> Ints:
         return self._store.row_ids(table, self._vocabularies[table].index(keys))
 
-    def _samples(self, batch: StepBatch, rows: Ints, index: Ints, multi: Sequence[Ragged]) -> Samples:
+    def _samples(self, batch: StepBatch, rows: Ints, index: Ints, multi: Sequence[Ragged], seeds: Ints) -> Samples:
         task = np.searchsorted(batch.offsets, rows, side="right") - 1
         return Samples(
             task=self._tensor(task),
@@ -89,15 +90,8 @@ class InputAssembler:
             index=self._tensor(index[rows]),
             multi=tuple(self._ragged(take_ragged(ragged, rows)) for ragged in multi),
             labels=self._tensor(batch.labels[rows, 0]).to(self._dtype),
-            seeds=self._tensor(self._seeds(batch, rows, task)),
+            seeds=self._tensor(seeds[rows]),
         )
-
-    def _seeds(self, batch: StepBatch, rows: Ints, task: Ints) -> Ints:
-        """By epoch, place of the task in the epoch, and place of the row in the task: the same on any rank."""
-        start = mix64(np.array([self._seed, batch.epoch], dtype=np.uint64))
-        places = (task + batch.positions[0]).astype(np.uint64) << np.uint64(32)
-        within = (rows - batch.offsets[task]).astype(np.uint64)
-        return mix64((places | within) ^ start[0] ^ mix64(start[1:])).view(np.int64)
 
     def _ragged(self, ragged: Ragged) -> RaggedIndex:
         return RaggedIndex(offsets=self._tensor(ragged.offsets), values=self._tensor(ragged.values))
@@ -107,19 +101,6 @@ class InputAssembler:
 
 
 _NONE = np.zeros(0, dtype=np.int64)
-
-
-def split_rows(offsets: Ints, support: Ints) -> tuple[Ints, Ints]:
-    """Row numbers of the support and of the query: the first support[t] rows of task t, and its other rows.
-
-    Args:
-        offsets: int64[T+1], where each task's rows begin.
-        support: int64[T].
-    """
-    lengths = np.diff(offsets)
-    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    is_support = within < np.repeat(support, lengths)
-    return np.flatnonzero(is_support), np.flatnonzero(~is_support)
 
 
 def take_ragged(ragged: Ragged, rows: Ints) -> Ragged:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from gmeta_api.exit_codes import ExitCode
-from gmeta_api.spec import Spec
+from gmeta_api.spec import Spec, SupportSpec
 from gmeta_worker.checkpoint import (
     Commit,
     CommitWriter,
@@ -181,13 +181,17 @@ def build_parts(
 def open_reader(spec: Spec, dataset: Dataset, share: Share = WHOLE) -> StepReader:
     """The training reader that `spec` describes."""
     data, training = spec.data, spec.training
-    support = data.support
     return StepReader(
         dataset.split("train"),
         tasks_per_step=training.tasks_per_step,
-        support=SupportPolicy(support.policy, size=support.size, min=support.min, max=support.max),
+        support=_support_policy(data.support),
         max_task_rows=data.max_task_rows,
         seed=training.seed,
         prefetch=data.prefetch,
         share=share,
     )
+
+
+def _support_policy(cut: SupportSpec) -> SupportPolicy:
+    """The policy that `cut` describes."""
+    return SupportPolicy(cut.policy, size=cut.size, min=cut.min, max=cut.max, drawn=cut.rows == "any")
