@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GPU = "nvidia.com/gpu"
 DEFAULT_SHM_BYTES = 64 << 20
-# The worker itself runs one replica so far and refuses three, so another program stands in its place.
+# There is nothing to compute on, so a program that only waits stands in the worker's place.
 STAND_IN = """
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -39,7 +39,7 @@ def set_gpus(cluster: Cluster, agent: NodeAgent) -> Iterator[Callable[[int], Non
 
 
 def test_two_of_three_workers_get_a_gpu_and_the_third_says_what_it_waits_for(
-    jobs: Jobs, set_gpus: Callable[[int], None], tmp_path: Path
+    cluster: Cluster, jobs: Jobs, set_gpus: Callable[[int], None], tmp_path: Path
 ) -> None:
     (tmp_path / "gmeta_worker").mkdir()
     (tmp_path / "gmeta_worker/__main__.py").write_text(STAND_IN)
@@ -54,11 +54,12 @@ def test_two_of_three_workers_get_a_gpu_and_the_third_says_what_it_waits_for(
             "env": [{"name": "PYTHONPATH", "value": "/volumes/code"}, {"name": "NCCL_DEBUG", "value": "INFO"}],
         },
     )
-    words = f"gpus-w2-0: 0/1 nodes are available: 1 Insufficient {GPU}."
+    nodes = len(cluster.names("nodes"))
+    words = f"gpus-w2-0: 0/{nodes} nodes are available: {nodes} Insufficient {GPU}."
     status = jobs.wait("gpus", "two workers", lambda status: status.get("workers", {}).get("ready") == 2)
     assert (status["state"], status["reason"]) == ("Pending", "Unschedulable")
     assert condition(status, "WorkersReady") == ("False", "Unschedulable", f"2 of 3 running; {words}")
-    assert jobs.events("gpus")[-1] == ("Warning", "Unschedulable", f"Pending: {words}")
+    jobs.wait("gpus", "event", lambda _: jobs.has_warned("gpus", "Unschedulable", f"Pending: {words}"))
     assert status["workers"] == {"desired": 3, "ready": 2}
 
     what = ("stat", "--file-system", "--format=%T %b %S", "/dev/shm")

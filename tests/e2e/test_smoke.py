@@ -71,7 +71,8 @@ def test_the_quickstart_succeeds_with_the_auc_of_a_local_run(
     assert status["progress"]["auc"] == Progress(auc=here[-1]).auc
     assert status["startTime"] <= status["completionTime"]
     assert status["restarts"] == {"counted": 0, "uncounted": 0}
-    assert sorted(jobs.pods(JOB)) == [f"{JOB}-coordinator-0", f"{JOB}-prepare-0", f"{JOB}-w0-0"]
+    pods = ["coordinator-0", "prepare-0", "w0-0", "w1-0"]
+    assert sorted(jobs.pods(JOB)) == [f"{JOB}-{pod}" for pod in pods]
     assert agent.shell(f"ls {jobs.namespace}/runs/{JOB}/report.html")
     header, line = (re.split(" {2,}", each.strip()) for each in jobs.kubectl("get", "mtj").splitlines())
     assert header == ["NAME", "STATE", "REASON", "WORKERS", "RESTARTS", "STEP", "PROGRESS", "SAMPLES/S", "AUC", "AGE"]
