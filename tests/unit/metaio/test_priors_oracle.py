@@ -126,7 +126,7 @@ def as_prepared(source: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
 
 @given(tables, st.booleans(), st.integers(2, 6), st.floats(0.01, 100), st.integers(2, 3), st.integers(0, 9))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rates_and_counts_are_those_of_other_tasks(
     table: list[dict[str, Any]], by_task: bool, folds: int, shrinkage: float, min_rows: int, seed: int
 ) -> None:

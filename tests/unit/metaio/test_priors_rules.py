@@ -54,7 +54,7 @@ def flipped(rows: Sequence[Row], users: set[int]) -> list[Row]:
 
 
 @given(st.integers(0, 5), st.integers(2, 7))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_labels_of_a_train_task_do_not_enter_its_own_values(tmp_path: Path, user: int, folds: int) -> None:
     features = [{**RATE, "folds": folds}, {**COUNT, "folds": folds}]
     prepared(tmp_path, ROWS, features)
