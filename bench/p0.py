@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.p0_sources import write_sources
-from gmeta_worker.metaio.prepare import run as prepare
 
 MANIFEST = Path(__file__).parents[1] / "examples/movielens-1m-p0.yaml"
 GROUPS: Mapping[str, Sequence[int]] = {
@@ -54,7 +53,7 @@ class SeedResult:
 
 
 def run_seed(folder: Path, seed: int, settings: Iterable[str]) -> SeedResult:
-    """Train and score one seed in `folder`, which has the dataset as data/p0.
+    """Train and score one seed in `folder`, which has the source files in data/p0-raw.
 
     Raises:
         RuntimeError: the run has failed.
@@ -113,8 +112,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE")
     options = parser.parse_args(argv)
-    raw, dataset = options.out / "data/raw", options.out / "data/p0"
-    prepare(write_sources(options.data, raw), raw, dataset)
+    write_sources(options.data, options.out / "data/p0-raw")
     results = {seed: run_seed(options.out, seed, options.settings) for seed in range(options.seeds)}
     found = report(results)
     (options.out / "report.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -6,44 +6,19 @@ published rank 1 to 30, are the support of shot k, and every other row of the us
 
 from pathlib import Path
 
-from bench.movielens_1m import (
-    SEEDED_ORDER,
-    SIDE_TABLES,
-    TASK,
-    features,
-    unpack,
-    users,
-    write_csv,
-    write_movies,
-)
-from gmeta_api.load import validate
-from gmeta_api.spec import PrepareSpec
+from bench.movielens_1m import unpack, users, write_csv, write_movies
 
 LAST_TRAIN_USER, LAST_VALID_USER = 4228, 4832
-PREPARE = {
-    **TASK,
-    "source": "ratings.csv",
-    "joins": [*SIDE_TABLES, {"source": "support.csv", "using": ["user_id", "movie_id"]}],
-    "features": [
-        *features(type="categorical"),
-        {"name": "movie_rate", "type": "rate", "columns": ["movie_id"]},
-        {"name": "movie_count", "type": "count", "columns": ["movie_id"], "transform": "standardize"},
-    ],
-    # Train users have no published rank: any of their rows may be support.
-    "supportOrder": {"by": "column", "column": f"case when part = 'train' then {SEEDED_ORDER} else rank end"},
-    "split": {"by": "column", "column": "part"},
-}
 
 
-def write_sources(data: Path, folder: Path) -> PrepareSpec:
-    """Write P0's tables from the folder of real data sets as CSV into `folder`; how to prepare them."""
+def write_sources(data: Path, folder: Path) -> None:
+    """Write P0's tables from the folder of real data sets as CSV into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     unpack(data / "ml-1m/ratings.csv.gz", folder / "ratings.csv")
     unpack(data / "ml-1m/splits/p0_resus_support.csv.gz", folder / "support.csv")
     rows = ([*user, part_of(int(user[0]))] for user in users(data))
     write_csv(folder / "users.csv", "user_id,gender,age,occupation,part", rows)
     write_movies(data, folder)
-    return validate(PrepareSpec, PREPARE)
 
 
 def part_of(user: int) -> str:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench.p0 import MANIFEST
 from bench.p0_sources import write_sources
 from numpy.typing import NDArray
 
+from gmeta_api.load import load_manifest
 from gmeta_worker.evaluation.ranking import auc
 from gmeta_worker.metaio import Dataset, Split
 from gmeta_worker.metaio.prepare import run
@@ -15,8 +17,16 @@ from gmeta_worker.metaio.prepare import run
 @pytest.fixture(scope="module")
 def dataset(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("p0")
-    run(write_sources(real_data, root), root, root / "dataset")
-    return Dataset.open(root / "dataset")
+    return Dataset.open(prepare(real_data, root))
+
+
+def prepare(real_data: Path, root: Path) -> Path:
+    """The dataset of the manifest, made below `root`."""
+    write_sources(real_data, root / "p0-raw")
+    spec = load_manifest(MANIFEST).spec
+    assert spec.data.prepare is not None
+    run(spec.data.prepare, root, root / "dataset")
+    return root / "dataset"
 
 
 def rates_and_clicks(split: Split) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -63,7 +73,7 @@ def test_rates_of_train_rows_are_no_better_than_those_of_new_tasks(dataset: Data
 
 @pytest.mark.data
 def test_preparing_again_gives_the_same_bytes(dataset: Dataset, real_data: Path, tmp_path: Path) -> None:
-    card = run(write_sources(real_data, tmp_path), tmp_path, tmp_path / "dataset")
+    card = Dataset.open(prepare(real_data, tmp_path)).card
     assert (card.splits, card.priors, card.numeric) == (
         dataset.card.splits,
         dataset.card.priors,
