@@ -86,7 +86,7 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     step = TrainingStep(parts, dense, spec.optimizer, total, OwnPart.even(ALONE), lambda: False, clock)
 
     def evaluate(ledger: Ledger) -> Score:  # noqa: ARG001 - the loop's signature
-        scores = evaluator(dataset.split(training.evaluation.split), training.evaluation.shots)
+        scores = evaluator(dataset.split(training.evaluation.split), training.evaluation.shots).whole
         return headline(scores, adapted=spec.meta.algorithm != "Joint")
 
     def commit(position: Position, value: float | None) -> None:  # noqa: ARG001
@@ -96,7 +96,7 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     actions = LoopActions(step, lambda *_: None, evaluate, commit)
     TrainingLoop(training, spec.checkpoint.every_steps, reader, actions, clock).run(start_position())
     best.restore()
-    return evaluator(dataset.split(training.evaluation.final_split), training.evaluation.shots)
+    return list(evaluator(dataset.split(training.evaluation.final_split), training.evaluation.shots).whole)
 
 
 def cases(data: Path | None, folder: Path, epochs: int | None) -> Iterator[Case]:

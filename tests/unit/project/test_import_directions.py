@@ -16,7 +16,7 @@ BLOCKS = ("metaio", "embedding", "parallel", "layers")
 # folder of the worker -> the other folders of the worker it may import
 MAY_IMPORT: dict[str, set[str]] = {
     **{block: set() for block in BLOCKS},
-    "evaluation": set(),
+    "evaluation": {"parallel"},
     "datasets": set(),
     "models": {"layers"},
     "meta": {"layers", "models"},

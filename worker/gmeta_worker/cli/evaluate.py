@@ -57,7 +57,7 @@ def evaluate(
     restore_weights(loaded, parts)
     with console.status(f"scoring {split} …"):
         scores = Evaluator(parts)(data.split(split), shots)
-    console.print(score_table(split, [MetricRow(**asdict(score)) for score in scores]))
+    console.print(score_table(split, [MetricRow(**asdict(score)) for score in scores.whole]))
 
 
 def with_inner(spec: Spec, steps: int | None, rate: float | None) -> Spec:

@@ -133,7 +133,7 @@ class TrainingRun:
     def _evaluate(self, reporter: Reporter, split: str, ledger: Ledger) -> Score:
         """Score and report a split; the score that stands for the whole."""
         scores = self._evaluator(self._dataset.split(split), self._spec.training.evaluation.shots)
-        whole = headline(scores, adapted=self._spec.meta.algorithm != "Joint")
+        whole = headline(scores.whole, adapted=self._spec.meta.algorithm != "Joint")
         reporter.evaluation(ledger, split, scores, whole)
         return whole
 
