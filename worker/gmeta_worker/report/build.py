@@ -134,7 +134,12 @@ def _evaluations(events: Sequence[Event]) -> tuple[EvaluationPoint, ...]:
         if isinstance(message, Evaluation):
             points.pop((message.split, message.step), None)
             points[message.split, message.step] = EvaluationPoint(
-                at=event.at, epoch=message.epoch, step=message.step, split=message.split, rows=message.rows
+                at=event.at,
+                epoch=message.epoch,
+                step=message.step,
+                split=message.split,
+                rows=message.rows,
+                classes=message.classes,
             )
     return tuple(points.values())
 
