@@ -1,42 +1,37 @@
-"""Scores of a split as a table."""
+"""Scores of a split as two tables, each narrow enough for 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.box import SIMPLE
+from rich.console import Group
 from rich.table import Table
 
 from gmeta_worker.coordination.messages import ClassRow, MetricRow
 
-MEASURES = {
-    "AUC": "auc",
-    "GAUC": "gauc",
-    "nDCG@5": "ndcg_5",
-    "nDCG@10": "ndcg_10",
-    "log loss": "loss",
-    "calibration": "calibration",
-    "ECE": "calibration_error",
-}
+RANKING = {"AUC": "auc", "GAUC": "gauc", "nDCG@5": "ndcg_5", "nDCG@10": "ndcg_10"}
+PROBABILITY = {"log loss": "loss", "calibration": "calibration", "ECE": "calibration_error"}
 """Columns, and the fields that they show."""
 
 
-def score_table(title: str, scores: Sequence[MetricRow], classes: Sequence[ClassRow] = ()) -> Table:
-    """A line for each shot and mode, of all tasks, then of each class of tasks."""
-    table = Table(title=title)
-    table.add_column("rows of a task")
-    table.add_column("shot", justify="right")
-    table.add_column("model")
-    for column in (*MEASURES, "tasks", "query rows"):
-        table.add_column(column, justify="right")
-    for score in scores:
-        table.add_row("all", *_cells(score))
-    by_name = {row.task_class: [each for each in classes if each.task_class == row.task_class] for row in classes}
-    for name, rows in by_name.items():
-        table.add_section()
+def score_table(title: str, scores: Sequence[MetricRow], classes: Sequence[ClassRow] = ()) -> Group:
+    """Ranking and probabilities: a line for each shot and mode, of all tasks, then of each class of tasks."""
+    by_class: dict[str, list[MetricRow]] = {"all": list(scores)}
+    for row in classes:
+        by_class.setdefault(row.task_class, []).append(row)
+    return Group(
+        _table(f"{title}: ranking", by_class, RANKING), _table(f"{title}: probabilities", by_class, PROBABILITY)
+    )
+
+
+def _table(title: str, by_class: Mapping[str, Sequence[MetricRow]], measures: Mapping[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("rows of a task", "shot", "model", *measures, "tasks", "query rows"):
+        left = column in ("rows of a task", "model")
+        table.add_column(column, justify="left" if left else "right")
+    for name, rows in by_class.items():
         for row in rows:
-            table.add_row(name, *_cells(row))
+            quality = (f"{getattr(row, field):.4f}" for field in measures.values())
+            mode = "adapted" if row.adapted else "un-adapted"
+            table.add_row(name, str(row.shot), mode, *quality, f"{row.tasks:,}", f"{row.rows:,}")
+        table.add_section()
     return table
-
-
-def _cells(score: MetricRow) -> list[str]:
-    quality = (f"{getattr(score, field):.4f}" for field in MEASURES.values())
-    mode = "adapted" if score.adapted else "un-adapted"
-    return [str(score.shot), mode, *quality, f"{score.tasks:,}", f"{score.rows:,}"]
