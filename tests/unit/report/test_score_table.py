@@ -45,8 +45,8 @@ def test_every_measure_is_in_its_column_for_all_tasks_and_for_each_class() -> No
 def test_no_number_is_cut_at_80_columns() -> None:
     row = MetricRow(shot=100, adapted=False, tasks=999_999, rows=99_999_999, **MEASURES)
     ranking, probabilities = (line.split() for line in printed(80, [row], []).splitlines() if "all" in line)
-    assert ranking == "all 100 un-adapted 0.7100 0.6200 0.4600 0.5700 999,999 99,999,999".split()
-    assert probabilities == "all 100 un-adapted 0.5300 0.9400 0.0500 999,999 99,999,999".split()
+    assert ranking == ["all", "100", "un-adapted", "0.7100", "0.6200", "0.4600", "0.5700", "999,999", "99,999,999"]
+    assert probabilities == ["all", "100", "un-adapted", "0.5300", "0.9400", "0.0500", "999,999", "99,999,999"]
 
 
 def test_an_unknown_measure_is_no_number() -> None:
