@@ -30,12 +30,12 @@ def test_every_measure_is_in_its_column_for_all_tasks_and_for_each_class() -> No
     lines = [line.split() for line in printed(150, [whole], [few, many]).splitlines() if line.strip(" ─")]
     assert lines == [
         ["test:", "ranking"],
-        ["rows", "of", "a", "task", "shot", "model", "AUC", "GAUC", "nDCG@5", "nDCG@10", "tasks", "query", "rows"],
+        ["task", "rows", "shot", "model", "AUC", "GAUC", "nDCG@5", "nDCG@10", "tasks", "query", "rows"],
         ["all", "5", "adapted", "0.7100", "0.6200", "0.4600", "0.5700", "1,234", "5,678"],
         ["1-9", "1", "un-adapted", "0.7100", "0.6200", "0.4600", "0.5700", "3", "9"],
         ["100+", "10", "un-adapted", "0.7100", "0.6200", "0.4600", "0.5700", "4", "400"],
         ["test:", "probabilities"],
-        ["rows", "of", "a", "task", "shot", "model", "log", "loss", "calibration", "ECE", "tasks", "query", "rows"],
+        ["task", "rows", "shot", "model", "log", "loss", "calibration", "ECE", "tasks", "query", "rows"],
         ["all", "5", "adapted", "0.5300", "0.9400", "0.0500", "1,234", "5,678"],
         ["1-9", "1", "un-adapted", "0.5300", "0.9400", "0.0500", "3", "9"],
         ["100+", "10", "un-adapted", "0.5300", "0.9400", "0.0500", "4", "400"],

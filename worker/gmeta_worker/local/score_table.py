@@ -25,8 +25,8 @@ def score_table(title: str, scores: Sequence[MetricRow], classes: Sequence[Class
 
 def _table(title: str, by_class: Mapping[str, Sequence[MetricRow]], measures: Mapping[str, str]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("rows of a task", "shot", "model", *measures, "tasks", "query rows"):
-        left = column in ("rows of a task", "model")
+    for column in ("task rows", "shot", "model", *measures, "tasks", "query rows"):
+        left = column in ("task rows", "model")
         table.add_column(column, justify="left" if left else "right")
     for name, rows in by_class.items():
         for row in rows:
