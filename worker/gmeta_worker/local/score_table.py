@@ -25,9 +25,11 @@ def score_table(title: str, scores: Sequence[MetricRow], classes: Sequence[Class
 
 def _table(title: str, by_class: Mapping[str, Sequence[MetricRow]], measures: Mapping[str, str]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("task rows", "shot", "model", *measures, "tasks", "query rows"):
-        left = column in ("task rows", "model")
-        table.add_column(column, justify="left" if left else "right")
+    table.add_column("task rows")
+    table.add_column("shot", justify="right", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    for column in (*measures, "tasks", "query rows"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, rows in by_class.items():
         for row in rows:
             quality = (f"{getattr(row, field):.4f}" for field in measures.values())
