@@ -31,16 +31,21 @@ class ShotLine:
 
 def render_page(report: Report, figures: Mapping[str, bytes]) -> str:
     """Return the page of a report with its figures (PNG by name)."""
-    environment = Environment(
-        loader=PackageLoader("gmeta_worker.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {each.__name__: each for each in (metric, gain, share, count, duration, size)}
     tables = {
         split: (point, shot_lines(point.rows), class_lines(point.classes))
         for split, point in report.last_evaluations().items()
     }
     images = [(name, CAPTIONS[name], base64.b64encode(png).decode()) for name, png in figures.items()]
-    return environment.get_template("template.html").render(report=report, tables=tables, images=images)
+    return environment().get_template("template.html").render(report=report, tables=tables, images=images)
+
+
+def environment() -> Environment:
+    """Return the templates of this package, with the filters below."""
+    made = Environment(
+        loader=PackageLoader("gmeta_worker.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    made.filters |= {each.__name__: each for each in (metric, signed, gain, share, count, duration, size)}
+    return made
 
 
 def shot_lines(rows: Sequence[MetricRow]) -> list[ShotLine]:
@@ -65,8 +70,12 @@ def gain(line: ShotLine, name: str) -> str:
     """Return what adaptation has added to a metric, with its sign, n/a where one of the two is undefined."""
     if line.unadapted is None or line.adapted is None:
         return "n/a"
-    added = getattr(line.adapted, name) - getattr(line.unadapted, name)
-    return "n/a" if math.isnan(added) else f"{added:+.4f}"
+    return signed(getattr(line.adapted, name) - getattr(line.unadapted, name))
+
+
+def signed(difference: float) -> str:
+    """Return a difference of quality with its sign, n/a where it is undefined."""
+    return "n/a" if math.isnan(difference) else f"{difference:+.4f}"
 
 
 def share(value: float) -> str:
