@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "membership": {"coordination", "parallel", "runtime"},
     "metrics": set(),
     "report": {"checkpoint", "coordination"},
+    "tensorboard": {"checkpoint", "coordination", "report", "training"},
 }
 
 

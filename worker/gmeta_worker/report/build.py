@@ -167,6 +167,12 @@ def _spans(process: Process, *, first: bool) -> Iterator[Span]:
             yield after.since(before)
 
 
+def span_between(before: Event, after: Event) -> Span | None:
+    """Return what was trained between two reports of progress; None if they are of different processes."""
+    spans = (span for process in _by_process([before, after]) for span in _spans(process, first=False))
+    return next(spans, None)
+
+
 def _training_seconds(progress: Progress) -> float:
     return sum(seconds for name, seconds in progress.seconds.items() if name not in NOT_TRAINING)
 
