@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.store import MemoryStore
 from tensorboardX.proto.event_pb2 import Event as Proto
 from tensorboardX.record_writer import masked_crc32c
 
 from gmeta_api.document import JobDocument
+from gmeta_worker.checkpoint.object_path import ObjectPath
 from gmeta_worker.coordination.messages import CommitRef
 from gmeta_worker.tensorboard import follow_scalars
+from gmeta_worker.tensorboard.log import FILE
 from gmeta_worker.tensorboard.records import restart_record, scalars_record, version_record
 
 MakeDocument = Callable[..., JobDocument]
@@ -49,17 +52,17 @@ def test_the_other_records_are_read_back() -> None:
     assert (restart.step, restart.session_log.status) == (300, restart.session_log.START)
 
 
+def read(data: bytes) -> dict[tuple[str, int], float]:
+    return {(value.tag, proto.step): value.simple_value for proto in protos(data) for value in proto.summary.value}
+
+
 def scalars_of(path: Path) -> dict[tuple[str, int], float]:
-    return {
-        (value.tag, proto.step): value.simple_value
-        for proto in protos(path.read_bytes())
-        for value in proto.summary.value
-    }
+    return read(path.read_bytes())
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "tensorboard" / "events.out.tfevents.gmeta"
+    return tmp_path / FILE
 
 
 def test_a_run_as_tensorboard_sees_it(history: Any, document: MakeDocument, tmp_path: Path, file: Path) -> None:
@@ -100,7 +103,7 @@ def test_steps_that_are_trained_again_are_forgotten(history: Any, document: Make
     again = history.events[-1].model_copy(update={"message": formed.model_copy(update={"commit": reference})})
     follow = follow_scalars(tmp_path, document(), history.events[:-1])
     follow(again)
-    *_, last = protos((tmp_path / "tensorboard" / "events.out.tfevents.gmeta").read_bytes())
+    *_, last = protos((tmp_path / FILE).read_bytes())
     assert (last.step, last.session_log.status) == (11, last.session_log.START)
 
 
@@ -124,8 +127,19 @@ def test_a_coordinator_that_is_started_again_goes_on_in_the_same_file(
     for event in history.events[killed_after:]:
         second(event)
     if killed_after < len(history.events):
-        expected = (tmp_path / "unbroken" / "tensorboard" / file.name).read_bytes()
+        expected = (tmp_path / "unbroken" / FILE).read_bytes()
         assert file.read_bytes() == expected
+
+
+def test_an_object_is_written_anew_with_every_event_that_is_durable(history: Any, document: MakeDocument) -> None:
+    folder = ObjectPath(MemoryStore(), "memory://run")
+    history.progress(1.0, 10, 1.0).progress(2.0, 20, 2.0).evaluation(3.0, 20)
+    follow = follow_scalars(folder, document(), history.events[:1])
+    follow(history.events[1])
+    assert not (folder / FILE).exists(), "progress alone is worth no request"
+    follow(history.events[2])
+    losses = [key for key in read((folder / FILE).read_bytes()) if key[0] == "train/loss"]
+    assert losses == [("train/loss", 10), ("train/loss", 20)]
 
 
 def test_another_files_content_is_replaced(history: Any, document: MakeDocument, tmp_path: Path, file: Path) -> None:
