@@ -34,10 +34,10 @@ def _by_shot(runs: Sequence[Run], split: str, lines: Sequence[Line]) -> Figure:
 def _by_step(runs: Sequence[Run]) -> Figure:
     """The adapted model on the split that is evaluated during training, at the largest shot."""
     figure, panels = new_figure(panels=2, height=3.8)
-    for axes, (metric, name) in zip(panels, QUALITIES, strict=True):
+    for axes, (metric, _) in zip(panels, QUALITIES, strict=True):
         for place, run in enumerate(runs):
             _draw(axes, over_steps(run.report.watched(), metric, adapted=True), place, run.name, dashed=False)
-        title(axes, f"{name} during training, adapted")
+        title(axes, f"{metric.upper()} during training")
         label_steps(axes, metric.upper())
     return figure
 
