@@ -151,7 +151,8 @@ def test_a_task_constant_raises_the_pooled_metrics_only() -> None:
     assert (moved.gauc, moved.ndcg_5) == (flat.gauc, flat.ndcg_5) == (0.5, flat.ndcg_10)
 
 
-@pytest.mark.parametrize("strange", [math.nan, math.inf])
-def test_a_logit_that_is_no_number_leaves_the_loss_unknown(strange: float) -> None:
-    score = score_shot(ALONE, outcomes([Task([(strange, 0.0, False), (0.0, 0.0, True)], 0)]), shot=0).whole[0]
+@pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("label", [False, True])
+def test_a_logit_that_is_no_number_leaves_the_loss_unknown(strange: float, label: bool) -> None:
+    score = score_shot(ALONE, outcomes([Task([(strange, 0.0, label), (0.0, 0.0, True)], 0)]), shot=0).whole[0]
     assert math.isnan(score.loss)

@@ -24,14 +24,15 @@ def add_pooled(sums: Sums, pools: GroupedTallies, below: Ints, rows: Ints) -> No
     """
     tallies = pools.tallies
     logits = from_ordered(pools.scores).astype(np.float64)
+    raised = np.exp(-np.abs(logits))
     bins = bin_bounds(pools, below.sum(1), rows.sum(1))
     by_bin = (len(rows), BINS)
     sums["rows"] = np.stack([pools.negatives, pools.positives], axis=1)
     sums["ordered_pairs"] = pools.ordered_pairs(pools.lower(tallies.negatives) + below[pools.group, 0])
-    sums["loss"] = exact_sums(_loss(logits, tallies), pools.bounds)
+    sums["loss"] = exact_sums(_loss(logits, raised, tallies), pools.bounds)
     sums["bin_rows"] = segment_sums(tallies.rows, bins).reshape(by_bin)
     sums["bin_positives"] = segment_sums(tallies.positives, bins).reshape(by_bin)
-    sums["bin_probability"] = exact_sums(_probability(logits) * tallies.rows, bins).reshape(*by_bin, -1)
+    sums["bin_probability"] = exact_sums(_probability(logits, raised) * tallies.rows, bins).reshape(*by_bin, -1)
 
 
 def bin_bounds(pools: GroupedTallies, below: Ints, rows: Ints) -> Ints:
@@ -51,15 +52,15 @@ def bin_bounds(pools: GroupedTallies, below: Ints, rows: Ints) -> Ints:
     return bounds
 
 
-def _loss(logits: NDArray[np.float64], tallies: Tallies) -> NDArray[np.float64]:
+def _loss(logits: NDArray[np.float64], raised: NDArray[np.float64], tallies: Tallies) -> NDArray[np.float64]:
     """Cross entropy of the rows of each key: softplus(z) of a negative row, softplus(-z) of a positive one."""
-    bend = np.log1p(np.exp(-np.abs(logits)))
-    of_negatives = tallies.negatives * (np.maximum(logits, 0) + bend)
-    of_positives = tallies.positives * (np.maximum(-logits, 0) + bend)
+    bend = np.log1p(raised)
+    with np.errstate(invalid="ignore"):  # no row of a loss that is not finite: the sum is unknown all the same
+        of_negatives = tallies.negatives * (np.maximum(logits, 0) + bend)
+        of_positives = tallies.positives * (np.maximum(-logits, 0) + bend)
     total: NDArray[np.float64] = of_negatives + of_positives
     return total
 
 
-def _probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    raised = np.exp(-np.abs(logits))
+def _probability(logits: NDArray[np.float64], raised: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(logits < 0, raised, 1.0) / (1.0 + raised)

@@ -65,9 +65,10 @@ def score_shot(group: Group, outcomes: Outcomes, shot: int) -> SplitScores:
         _add_pooled(group, own, count_rows(ordered << _TAG_BITS | classes[outcomes.task], positive))
         tasks = GroupedTallies(count_rows(outcomes.task << BITS | ordered, positive), len(classes))
         _add_tasks(own, tasks, classes)
-        first, *others = (score_of(shot, adapted, sums) for sums in add_up(group, own))
-        whole.append(first)
-        by_class.extend((name, score) for name, score in zip(CLASSES, others, strict=True) if score.rows)
+        first, *others = add_up(group, own)
+        whole.append(score_of(shot, adapted, first))
+        known = [(name, sums) for name, sums in zip(CLASSES, others, strict=True) if sums["rows"].any()]
+        by_class.extend((name, score_of(shot, adapted, sums)) for name, sums in known)
     return SplitScores(tuple(whole), tuple(by_class))
 
 
