@@ -87,7 +87,7 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     step = TrainingStep(parts, dense, spec.optimizer, phases, OwnPart.even(ALONE), lambda: False, clock)
 
     def evaluate(ledger: Ledger) -> Score:  # noqa: ARG001 - the loop's signature
-        scores = evaluator(dataset.split(training.evaluation.split), training.evaluation.shots)
+        scores = evaluator(dataset.split(training.evaluation.split), training.evaluation.shots).whole
         return headline(scores, adapted=parts.delivered != "Joint")
 
     def commit(position: Position, value: float | None) -> None:  # noqa: ARG001
@@ -98,7 +98,7 @@ def train_and_score(spec: Spec, dataset: Dataset) -> list[Score]:
     TrainingLoop(training, spec.checkpoint.every_steps, phases, reader, actions, clock).run(start_position())
     best.restore()
     asked = training.evaluation
-    return evaluator(dataset.split(asked.final_split), asked.final_shots or asked.shots)
+    return list(evaluator(dataset.split(asked.final_split), asked.final_shots or asked.shots).whole)
 
 
 def cases(data: Path | None, folder: Path, epochs: int | None) -> Iterator[Case]:

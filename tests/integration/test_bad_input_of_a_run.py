@@ -76,6 +76,8 @@ def test_a_damaged_commit_is_named_and_the_one_before_it_used(job: LocalJob) -> 
         (("run", "nowhere.yaml"), 64, "gmeta: nowhere.yaml: "),
         (("evaluate", "nowhere", "--dataset", "nowhere"), 67, "gmeta: nowhere: "),
         (("inspect", "nowhere"), 65, "gmeta: nowhere: "),
+        (("compare", "nowhere"), 67, "gmeta: nowhere/report.json: cannot be read (No such file or directory)"),
+        (("compare",), 2, "Missing argument 'RUNS...'"),
         (("evaluate", "nowhere", "--dataset", "nowhere", "--shots", "1,x"), 2, "such as 1,5,30; received '1,x'"),
         (("fetch", "netflix"), 2, "No such command 'netflix'"),
     ],
@@ -90,7 +92,7 @@ def test_a_command_without_its_input_says_so(
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("command", ["fetch", "prepare", "inspect", "validate", "plan", "run", "evaluate"])
+@pytest.mark.parametrize("command", ["fetch", "prepare", "inspect", "validate", "plan", "run", "evaluate", "compare"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     code, output = call(command, "--help")
     assert code == 0

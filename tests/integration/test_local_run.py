@@ -48,6 +48,11 @@ def test_a_run_trains_reports_and_can_be_evaluated(job: LocalJob) -> None:
     for row in report["evaluations"][-1]["rows"]:
         assert f"{row['auc']:.4f}" in output
 
+    code, output = call("compare", job.run_folder, "--out", job.folder / "compare.html")
+    assert code == 0, output
+    assert "data:image/png;base64," in (job.folder / "compare.html").read_text()
+    assert b"train/samples_per_second" in (job.run_folder / "tensorboard/events.out.tfevents.gmeta").read_bytes()
+
     code, output = job.run()
     assert code == 67, output
     assert "of an earlier run; go on from the newest with --resume, or delete that run with --fresh" in output

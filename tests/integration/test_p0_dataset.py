@@ -9,9 +9,10 @@ from bench.p0_sources import write_sources
 from numpy.typing import NDArray
 
 from gmeta_api.load import load_manifest
-from gmeta_worker.evaluation.ranking import auc
+from gmeta_worker.evaluation import MODES, Outcomes, score_shot
 from gmeta_worker.metaio import Dataset, Split
 from gmeta_worker.metaio.prepare import run
+from gmeta_worker.parallel import ALONE
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,14 @@ def rates_and_clicks(split: Split) -> tuple[NDArray[np.float64], NDArray[np.floa
     rate = split.schema.numeric.index("movie_rate")
     numeric = np.concatenate([chunk.numeric[:, rate] for chunk in chunks]).astype(np.float64)
     return numeric, np.concatenate([chunk.labels[:, 0] for chunk in chunks])
+
+
+def auc(scores: NDArray[np.float64], labels: NDArray[np.float32]) -> float:
+    """The pooled AUC, all rows as one task."""
+    logits = np.stack([scores.astype(np.float32)] * len(MODES), axis=1)
+    rows = len(labels)
+    outcomes = Outcomes(logits, labels, np.zeros(rows, dtype=np.int64), np.array([rows]))
+    return score_shot(ALONE, outcomes, shot=0).whole[0].auc
 
 
 def query_rows(split: Split, shot: int) -> NDArray[np.bool_]:

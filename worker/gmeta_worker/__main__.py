@@ -23,6 +23,7 @@ def coordinator(runtime: Runtime) -> int:
     """The job's coordinator."""
     from gmeta_worker.coordination.service import run_coordinator
     from gmeta_worker.report import write_report
+    from gmeta_worker.tensorboard import follow_scalars
 
     address = urlsplit(runtime.coordinator)
     assert address.hostname is not None
@@ -35,6 +36,7 @@ def coordinator(runtime: Runtime) -> int:
         write_report,
         runtime.last_words,
         runtime.job_file,
+        follow_scalars,
     )
 
 

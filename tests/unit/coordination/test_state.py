@@ -8,7 +8,7 @@ import pytest
 from gmeta_api.document import JobIdentity
 from gmeta_worker.coordination.commits import Commits
 from gmeta_worker.coordination.membership import Rules
-from gmeta_worker.coordination.messages import Accepted, Committed, Ended, Orders, Progress, Refusal, Round
+from gmeta_worker.coordination.messages import Accepted, ClassRow, Committed, Ended, Orders, Progress, Refusal, Round
 from gmeta_worker.coordination.state import Append, Publish, State, Transition, transition, with_commit
 from gmeta_worker.coordination.status import status_of
 
@@ -164,6 +164,18 @@ def test_a_supervisor_may_end_the_attempt_without_being_a_member(messages: Any) 
 def test_status_of_a_job_that_nobody_has_joined() -> None:
     status = status_of(fresh(), JOB, 10, 0.0)
     assert (status.state, status.workers, status.progress, status.commit) == ("pending", (), None, None)
+
+
+def test_classes_of_tasks_are_among_the_events_and_not_in_the_status(messages: Any) -> None:
+    row = messages.evaluation().rows[0]
+    classes = (ClassRow(task_class="1-9", **row.model_dump()),)
+    evaluation = messages.evaluation(classes=classes)
+    result = after(fresh(), messages.join(), evaluation)
+    assert [each.message for each in result.effects if isinstance(each, Append)] == [evaluation]
+    shown = status_of(result.state, JOB, 10, 1.0).last_evaluation
+    assert shown is not None
+    assert shown == evaluation.model_copy(update={"classes": ()})
+    assert shown.rows == evaluation.rows
 
 
 def test_status_of_a_running_job(messages: Any) -> None:

@@ -16,7 +16,7 @@ BLOCKS = ("metaio", "embedding", "parallel", "layers")
 # folder of the worker -> the other folders of the worker it may import
 MAY_IMPORT: dict[str, set[str]] = {
     **{block: set() for block in BLOCKS},
-    "evaluation": set(),
+    "evaluation": {"parallel"},
     "datasets": set(),
     "models": {"layers", "plugin"},
     "meta": {"layers", "models", "plugin"},
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "membership": {"coordination", "parallel", "runtime"},
     "metrics": set(),
     "report": {"checkpoint", "coordination"},
+    "tensorboard": {"checkpoint", "coordination", "report", "training"},
 }
 
 

@@ -7,7 +7,16 @@ import pytest
 from gmeta_api.document import JobDocument
 from gmeta_worker.checkpoint import FileEntry, Layout, Ledger, Score
 from gmeta_worker.coordination.events import Event
-from gmeta_worker.coordination.messages import Evaluation, Finish, Formed, Member, MetricRow, Progress, ShardWritten
+from gmeta_worker.coordination.messages import (
+    ClassRow,
+    Evaluation,
+    Finish,
+    Formed,
+    Member,
+    MetricRow,
+    Progress,
+    ShardWritten,
+)
 
 START = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -57,11 +66,24 @@ class History:
 
     def evaluation(self, at: float, step: int, split: str = "valid", auc: float = 0.6, **fields: Any) -> "History":
         rows = tuple(
-            MetricRow(shot=shot, adapted=adapted, auc=auc + adapted * 0.05, gauc=0.5, loss=0.6, tasks=7, rows=70)
+            MetricRow(
+                shot=shot,
+                adapted=adapted,
+                auc=auc + adapted * 0.05,
+                gauc=0.5,
+                loss=0.6,
+                calibration=1.1 + adapted,
+                calibration_error=0.02 + adapted,
+                ndcg_5=0.3 + adapted,
+                ndcg_10=0.4 + adapted,
+                tasks=7,
+                rows=70,
+            )
             for shot in (1, 10)
             for adapted in (False, True)
         )
-        message = {"epoch": 0, "step": step, "split": split, "rows": rows, "auc": auc} | fields
+        classes = tuple(ClassRow(task_class=name, **row.model_dump()) for name in ("1-9", "100+") for row in rows)
+        message = {"epoch": 0, "step": step, "split": split, "rows": rows, "classes": classes, "auc": auc} | fields
         return self._add(at, Evaluation(**self._fence, **message))
 
     def commit(self, at: float, step: int, score: float | None = None) -> "History":

@@ -116,6 +116,9 @@ def test_the_page_says_what_matters(history: Any, document: MakeDocument, tmp_pa
     assert "0.6750 test AUC, 10-shot, adapted 0.5000 test GAUC, 10-shot, adapted" in text
     assert "556 samples/s 22 task batches/s 21.6 s training 26.0 s wall time" in text
     assert "1 0.6250 0.6750 +0.0500 0.5000 0.5000 +0.0000 0.6000 0.6000 7 70" in text
+    assert "10 0.3000 1.3000 0.4000 1.4000 1.1000 2.1000 0.0200 1.0200" in text
+    assert "1-9 10 0.6250 0.6750 +0.0500" in text
+    assert "100+ 1 0.6250 0.6750 +0.0500" in text
     assert "240 (24 whole epochs)" in text
     assert "Waited for input 10.0% of the training time" in text
 

@@ -31,10 +31,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return Dataset.open(folder / "dataset")
 
 
-def scores(dataset: Dataset, group: Group) -> list[Score]:
+def scores(dataset: Dataset, group: Group) -> tuple[Score, ...]:
     with BUILDING:
         parts = build_parts(SPEC, dataset, dataset_keys(dataset), group)
-    return Evaluator(parts)(dataset.split("valid"), [0, 1, 4])
+    found = Evaluator(parts)(dataset.split("valid"), [0, 1, 4])
+    assert sum(score.rows for _, score in found.by_class) == sum(score.rows for score in found.whole)
+    return found.whole
 
 
 @pytest.mark.parametrize("size", [2, 3, 16])
@@ -53,6 +55,8 @@ def test_scores_do_not_depend_on_the_number_of_ranks(dataset: Dataset, size: int
         )
         assert ours.loss == pytest.approx(theirs.loss, rel=1e-6)
         assert (ours.auc, ours.gauc) == pytest.approx((theirs.auc, theirs.gauc), abs=2e-3)
+        assert (ours.ndcg_5, ours.ndcg_10) == pytest.approx((theirs.ndcg_5, theirs.ndcg_10), abs=2e-3)
+        assert ours.calibration == pytest.approx(theirs.calibration, rel=1e-6)
     assert headline(told[0], adapted=True) != headline(told[0], adapted=False)
 
 

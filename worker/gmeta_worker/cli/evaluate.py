@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gmeta_api.spec import Spec
 from gmeta_worker.checkpoint import delivered, load_commit
-from gmeta_worker.coordination.messages import MetricRow
+from gmeta_worker.coordination.messages import ClassRow, MetricRow
 from gmeta_worker.local.score_table import score_table
 from gmeta_worker.metaio import Dataset
 from gmeta_worker.training.commits import restore_weights
@@ -43,7 +43,7 @@ class Shots(click.ParamType[tuple[int, ...]]):
 def evaluate(
     run: Path, dataset: Path, split: str, shots: tuple[int, ...], inner_steps: int | None, inner_rate: float | None
 ) -> None:
-    """Score a commit on a split, by shot, un-adapted and adapted.
+    """Score a commit on a split, by shot, un-adapted and adapted, of all tasks and by how many rows a task has.
 
     RUN is a run folder (then its best commit by the watched metric, else its newest one) or a commit's own folder.
     """
@@ -57,7 +57,9 @@ def evaluate(
     restore_weights(loaded, parts)
     with console.status(f"scoring {split} …"):
         scores = Evaluator(parts)(data.split(split), shots)
-    console.print(score_table(split, [MetricRow(**asdict(score)) for score in scores]))
+    rows = [MetricRow(**asdict(score)) for score in scores.whole]
+    classes = [ClassRow(task_class=name, **asdict(score)) for name, score in scores.by_class]
+    console.print(score_table(split, rows, classes))
 
 
 def with_inner(spec: Spec, steps: int | None, rate: float | None) -> Spec:

@@ -16,6 +16,7 @@ COMMANDS = {
     "plan": "gmeta_worker.cli.plan:plan",
     "run": "gmeta_worker.cli.run:run",
     "evaluate": "gmeta_worker.cli.evaluate:evaluate",
+    "compare": "gmeta_worker.cli.compare:compare_runs",
 }
 
 

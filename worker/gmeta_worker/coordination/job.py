@@ -64,6 +64,7 @@ class Job:
         self._rules = rules or partial(rules_of, document.spec)
         self._clock_offset = job_clock_start(events.events, wall()) - monotonic()
         self._state = recover(_initial(document), events.events, *self._newest_commit())
+        self._listeners: list[Callable[[Event], None]] = []
 
     @property
     def state(self) -> State:
@@ -74,6 +75,10 @@ class Job:
     def events(self) -> tuple[Event, ...]:
         """Everything that happened to the job, in former attempts too."""
         return tuple(self._log.events)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Have `listener` called with every further event, once it is written."""
+        self._listeners.append(listener)
 
     def status(self) -> Status:
         """Return the status document."""
@@ -104,7 +109,10 @@ class Job:
 
     def _append(self, effect: Append) -> None:
         time = self._wall() - timedelta(seconds=self._now() - effect.at)
-        self._log.append(Event(at=effect.at, time=time, generation=effect.generation, message=effect.message))
+        event = Event(at=effect.at, time=time, generation=effect.generation, message=effect.message)
+        self._log.append(event)
+        for listener in self._listeners:
+            listener(event)
 
     def _now(self) -> float:
         return self._monotonic() + self._clock_offset

@@ -4,6 +4,7 @@ Totals (`step`, `samples`, `tasks`) count since the job began, as the ledger doe
 `wait_seconds` are running totals of the sending process. So a lost or repeated message costs nothing.
 """
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -101,8 +102,18 @@ class MetricRow(Record):
     auc: Measure
     gauc: Measure
     loss: Measure
+    calibration: Measure = Field(default=math.nan, description="Mean predicted probability over the mean label.")
+    calibration_error: Measure = Field(default=math.nan, description="Expected calibration error, 10 equal bins.")
+    ndcg_5: Measure = Field(default=math.nan, description="Mean nDCG@5 of the tasks.")
+    ndcg_10: Measure = Field(default=math.nan, description="Mean nDCG@10 of the tasks.")
     tasks: NonNegativeInt
     rows: NonNegativeInt
+
+
+class ClassRow(MetricRow):
+    """Quality at one shot on a class of tasks."""
+
+    task_class: str = Field(max_length=64, description="Rows of its tasks, support and query, such as 10-29.")
 
 
 class Evaluation(FromMember):
@@ -113,6 +124,7 @@ class Evaluation(FromMember):
     step: NonNegativeInt = Field(description="Global step.")
     split: str = Field(min_length=1, max_length=64)
     rows: tuple[MetricRow, ...] = Field(min_length=1, max_length=256)
+    classes: tuple[ClassRow, ...] = Field(default=(), max_length=2048, description="The same by class of tasks.")
     auc: Measure = Field(description="The AUC that stands for the whole: the mean over the shots.")
 
 

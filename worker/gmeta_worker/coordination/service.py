@@ -24,6 +24,7 @@ GOODBYE_SECONDS = 3.0
 """Longest wait for the workers to hear that the attempt has ended, and to leave."""
 
 ReportWriter = Callable[[Folder, JobDocument, Sequence[Event]], object]
+Follower = Callable[[Folder, JobDocument, Sequence[Event]], Callable[[Event], None]]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def run_coordinator(
     write_report: ReportWriter,
     last_words: Path | None = None,
     job_file: Path | None = None,
+    follow: Follower | None = None,
 ) -> ExitCode:
     """Serve until the attempt has ended, then write the report.
 
@@ -50,6 +52,7 @@ def run_coordinator(
         write_report: writes the report from (run folder, document, events); called once, while status is still served.
         last_words: file for how the attempt ended, which its pod's status then shows.
         job_file: file of the job document, whose numbers of workers are read again while workers join.
+        follow: is given (run folder, document, events so far); what it returns is called with every further event.
 
     Returns:
         The exit code that the end of the attempt was told with; INTERRUPTED if a signal came first.
@@ -59,6 +62,8 @@ def run_coordinator(
         CheckpointError: the run folder belongs to a newer attempt or to another job, or cannot be written.
     """
     with open_job(document, run_folder, WatchedRules(document, job_file)) as job:
+        if follow:
+            job.listen(follow(run_folder, document, job.events))
         asyncio.run(_serve(job, host, port, lambda: write_report(run_folder, document, job.events)))
         finished = job.state.finished
         if finished and last_words:

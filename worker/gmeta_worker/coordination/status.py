@@ -76,7 +76,7 @@ def status_of(state: State, job: JobIdentity, epochs: int | None, now: float) ->
         progress=_progress(state, epochs),
         commit=commit_ref(newest) if newest else None,
         commits=state.commits.made,
-        last_evaluation=state.evaluation,
+        last_evaluation=state.evaluation and state.evaluation.model_copy(update={"classes": ()}),
         evaluations=state.evaluations,
         workers=tuple(_workers(membership, now)),
         waiting=tuple(membership.waiting),

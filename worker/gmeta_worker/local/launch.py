@@ -82,7 +82,7 @@ def open_run_folder(folder: Path, start: Start | None) -> int:
 
 def clear(folder: Path) -> None:
     """Delete what runs write into a run folder, and nothing else."""
-    for pattern in ("a[0-9]*", "logs", "*.png", "report.json", "report.html", "events.jsonl"):
+    for pattern in ("a[0-9]*", "logs", "tensorboard", "*.png", "report.json", "report.html", "events.jsonl"):
         for path in folder.glob(pattern):
             if path.is_dir():
                 shutil.rmtree(path)

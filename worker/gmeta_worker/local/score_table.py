@@ -1,19 +1,39 @@
-"""Scores of a split as a table."""
+"""Scores of a split as two tables, each narrow enough for 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.box import SIMPLE
+from rich.console import Group
 from rich.table import Table
 
-from gmeta_worker.coordination.messages import MetricRow
+from gmeta_worker.coordination.messages import ClassRow, MetricRow
+
+RANKING = {"AUC": "auc", "GAUC": "gauc", "nDCG@5": "ndcg_5", "nDCG@10": "ndcg_10"}
+PROBABILITY = {"log loss": "loss", "calibration": "calibration", "ECE": "calibration_error"}
+"""Columns, and the fields that they show."""
 
 
-def score_table(title: str, scores: Sequence[MetricRow]) -> Table:
-    """A line for each shot and mode."""
-    table = Table(title=title)
-    for column in ("shot", "model", "AUC", "GAUC", "log loss", "tasks", "query rows"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for score in scores:
-        mode = "adapted" if score.adapted else "un-adapted"
-        quality = (f"{value:.4f}" for value in (score.auc, score.gauc, score.loss))
-        table.add_row(str(score.shot), mode, *quality, f"{score.tasks:,}", f"{score.rows:,}")
+def score_table(title: str, scores: Sequence[MetricRow], classes: Sequence[ClassRow] = ()) -> Group:
+    """Ranking and probabilities: a line for each shot and mode, of all tasks, then of each class of tasks."""
+    by_class: dict[str, list[MetricRow]] = {"all": list(scores)}
+    for row in classes:
+        by_class.setdefault(row.task_class, []).append(row)
+    return Group(
+        _table(f"{title}: ranking", by_class, RANKING), _table(f"{title}: probabilities", by_class, PROBABILITY)
+    )
+
+
+def _table(title: str, by_class: Mapping[str, Sequence[MetricRow]], measures: Mapping[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("task rows")
+    table.add_column("shot", justify="right", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    for column in (*measures, "tasks", "query rows"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, rows in by_class.items():
+        for row in rows:
+            quality = (f"{getattr(row, field):.4f}" for field in measures.values())
+            mode = "adapted" if row.adapted else "un-adapted"
+            table.add_row(name, str(row.shot), mode, *quality, f"{row.tasks:,}", f"{row.rows:,}")
+        table.add_section()
     return table

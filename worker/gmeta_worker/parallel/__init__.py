@@ -2,7 +2,7 @@
 
 from gmeta_worker.parallel.distributed import DistributedGroup
 from gmeta_worker.parallel.exchange import Route, RowExchange
-from gmeta_worker.parallel.group import ALONE, Group, Handle, PeerLostError, SingleGroup, broadcast, gather
+from gmeta_worker.parallel.group import ALONE, Group, Handle, PeerLostError, SingleGroup, all_gather, broadcast
 from gmeta_worker.parallel.split import block_ranges, split
 
 __all__ = [
@@ -14,8 +14,8 @@ __all__ = [
     "Route",
     "RowExchange",
     "SingleGroup",
+    "all_gather",
     "block_ranges",
     "broadcast",
-    "gather",
     "split",
 ]

@@ -81,10 +81,10 @@ class _Done:
 ALONE = SingleGroup()
 
 
-def gather(group: Group, rows: Tensor) -> Tensor:
-    """The rows of all ranks in rank order, on rank 0; nothing on the others."""
-    counts = [len(rows)] + [0] * (group.size - 1)
-    return group.all_to_all(rows, counts, group.exchange_counts(counts))
+def all_gather(group: Group, rows: Tensor) -> Tensor:
+    """The rows of all ranks in rank order, on every rank."""
+    counts = [len(rows)] * group.size
+    return group.all_to_all(rows.repeat(group.size, *[1] * (rows.dim() - 1)), counts, group.exchange_counts(counts))
 
 
 def broadcast(group: Group, values: Tensor) -> Tensor:

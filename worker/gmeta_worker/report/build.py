@@ -134,7 +134,12 @@ def _evaluations(events: Sequence[Event]) -> tuple[EvaluationPoint, ...]:
         if isinstance(message, Evaluation):
             points.pop((message.split, message.step), None)
             points[message.split, message.step] = EvaluationPoint(
-                at=event.at, epoch=message.epoch, step=message.step, split=message.split, rows=message.rows
+                at=event.at,
+                epoch=message.epoch,
+                step=message.step,
+                split=message.split,
+                rows=message.rows,
+                classes=message.classes,
             )
     return tuple(points.values())
 
@@ -160,6 +165,12 @@ def _spans(process: Process, *, first: bool) -> Iterator[Span]:
     for before, after in pairwise([Span(0.0, 0, 0, 0.0), *marks] if first else marks):
         if after.seconds - before.seconds >= SHORTEST_SPAN_SECONDS and after.samples >= before.samples:
             yield after.since(before)
+
+
+def span_between(before: Event, after: Event) -> Span | None:
+    """Return what was trained between two reports of progress; None if they are of different processes."""
+    spans = (span for process in _by_process([before, after]) for span in _spans(process, first=False))
+    return next(spans, None)
 
 
 def _training_seconds(progress: Progress) -> float:

@@ -24,7 +24,7 @@ QUALITIES: tuple[tuple[Metric, str], ...] = (("auc", "AUC (pooled)"), ("gauc", "
 def draw_figures(report: Report) -> dict[str, bytes]:
     """Return the PNG of each figure that has data, by name."""
     drawn = {name: draw(report) for name, draw in FIGURES.items()}
-    return {name: _png(figure) for name, figure in drawn.items() if figure is not None}
+    return {name: to_png(figure) for name, figure in drawn.items() if figure is not None}
 
 
 def loss_figure(report: Report) -> Figure | None:
@@ -35,9 +35,9 @@ def loss_figure(report: Report) -> Figure | None:
     figure, (axes,) = new_figure()
     _training_loss(axes, points)
     for adapted, mode, color in MODES:
-        _line(axes, _over_steps(report.watched(), "loss", adapted), color, f"{report.setup.split}, {mode}")
+        _line(axes, over_steps(report.watched(), "loss", adapted), color, f"{report.setup.split}, {mode}")
     title(axes, "Loss")
-    _label_steps(axes, "binary cross entropy")
+    label_steps(axes, "binary cross entropy")
     return figure
 
 
@@ -49,9 +49,9 @@ def quality_figure(report: Report) -> Figure | None:
     figure, panels = new_figure(panels=2)
     for axes, (metric, name) in zip(panels, QUALITIES, strict=True):
         for adapted, mode, color in MODES:
-            _line(axes, _over_steps(watched, metric, adapted), color, mode)
+            _line(axes, over_steps(watched, metric, adapted), color, mode)
         title(axes, f"{name}: {report.setup.split}, {_shots(watched[-1])[-1]}-shot")
-        _label_steps(axes, metric.upper())
+        label_steps(axes, metric.upper())
     return figure
 
 
@@ -68,7 +68,7 @@ def shots_figure(report: Report) -> Figure | None:
             _line(axes, [(place, values.get(shot, math.nan)) for place, shot in enumerate(shots)], color, mode)
         axes.set_xticks(range(len(shots)), [str(shot) for shot in shots])
         title(axes, f"{name}: {point.split}")
-        _label(axes, "shots (support rows a task)", metric.upper())
+        label(axes, "shots (support rows a task)", metric.upper())
     return figure
 
 
@@ -126,7 +126,7 @@ def _moving_mean(values: np.ndarray) -> np.ndarray:
     return np.asarray(sums / counts)
 
 
-def _over_steps(points: Sequence[EvaluationPoint], metric: Metric, adapted: bool) -> list[tuple[float, float]]:
+def over_steps(points: Sequence[EvaluationPoint], metric: Metric, adapted: bool) -> list[tuple[float, float]]:
     """Return a metric at the largest shot of the last evaluation, over the steps."""
     if not points:
         return []
@@ -165,20 +165,23 @@ def _speed(axes: Axes, points: Sequence[SpeedPoint], values: Sequence[float], na
     axes.set_ylabel(unit)
 
 
-def _label_steps(axes: Axes, y: str) -> None:
+def label_steps(axes: Axes, y: str) -> None:
+    """Label the axes of a panel over the steps."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    _label(axes, "step", y)
+    label(axes, "step", y)
 
 
-def _label(axes: Axes, x: str, y: str) -> None:
+def label(axes: Axes, x: str, y: str) -> None:
+    """Label the axes of a panel, and add a legend where something is drawn."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9)
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt
 from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint.manifest import Score
 from gmeta_worker.checkpoint.record import Measure, Record
-from gmeta_worker.coordination.messages import MetricRow, Outcome
+from gmeta_worker.coordination.messages import ClassRow, MetricRow, Outcome
 
 REPORT_VERSION = 1
 
@@ -41,6 +41,7 @@ class EvaluationPoint(Record):
     step: NonNegativeInt = Field(description="Global step.")
     split: str
     rows: tuple[MetricRow, ...] = Field(description="Quality by shot, adapted and un-adapted.")
+    classes: tuple[ClassRow, ...] = Field(default=(), description="The same by class of tasks.")
 
 
 class CurvePoint(Record):

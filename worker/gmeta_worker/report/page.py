@@ -2,13 +2,13 @@
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gmeta_worker.coordination.messages import MetricRow
-from gmeta_worker.report.model import EvaluationPoint, Report
+from gmeta_worker.coordination.messages import ClassRow, MetricRow
+from gmeta_worker.report.model import Report
 
 CAPTIONS = {
     "shots": "What adaptation is worth: quality on tasks the model has not trained on, before and after the inner loop "
@@ -31,20 +31,34 @@ class ShotLine:
 
 def render_page(report: Report, figures: Mapping[str, bytes]) -> str:
     """Return the page of a report with its figures (PNG by name)."""
-    environment = Environment(
+    tables = {
+        split: (point, shot_lines(point.rows), class_lines(point.classes))
+        for split, point in report.last_evaluations().items()
+    }
+    images = [(name, CAPTIONS[name], base64.b64encode(png).decode()) for name, png in figures.items()]
+    return environment().get_template("template.html").render(report=report, tables=tables, images=images)
+
+
+def environment() -> Environment:
+    """Return the templates of this package, with the filters below."""
+    made = Environment(
         loader=PackageLoader("gmeta_worker.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {each.__name__: each for each in (metric, gain, share, count, duration, size)}
-    tables = {split: (point, shot_lines(point)) for split, point in report.last_evaluations().items()}
-    images = [(name, CAPTIONS[name], base64.b64encode(png).decode()) for name, png in figures.items()]
-    return environment.get_template("template.html").render(report=report, tables=tables, images=images)
+    made.filters |= {each.__name__: each for each in (metric, signed, gain, share, count, duration, size)}
+    return made
 
 
-def shot_lines(point: EvaluationPoint) -> list[ShotLine]:
+def shot_lines(rows: Sequence[MetricRow]) -> list[ShotLine]:
     """Return the lines of an evaluation's table, by shot."""
-    rows = {(row.shot, row.adapted): row for row in point.rows}
-    shots = sorted({row.shot for row in point.rows})
-    return [ShotLine(shot, rows.get((shot, False)), rows.get((shot, True))) for shot in shots]
+    known = {(row.shot, row.adapted): row for row in rows}
+    shots = sorted({row.shot for row in rows})
+    return [ShotLine(shot, known.get((shot, False)), known.get((shot, True))) for shot in shots]
+
+
+def class_lines(rows: Sequence[ClassRow]) -> dict[str, list[ShotLine]]:
+    """Return the lines of each class of tasks, by shot."""
+    names = dict.fromkeys(row.task_class for row in rows)
+    return {name: shot_lines([row for row in rows if row.task_class == name]) for name in names}
 
 
 def metric(value: float | None) -> str:
@@ -56,8 +70,12 @@ def gain(line: ShotLine, name: str) -> str:
     """Return what adaptation has added to a metric, with its sign, n/a where one of the two is undefined."""
     if line.unadapted is None or line.adapted is None:
         return "n/a"
-    added = getattr(line.adapted, name) - getattr(line.unadapted, name)
-    return "n/a" if math.isnan(added) else f"{added:+.4f}"
+    return signed(getattr(line.adapted, name) - getattr(line.unadapted, name))
+
+
+def signed(difference: float) -> str:
+    """Return a difference of quality with its sign, n/a where it is undefined."""
+    return "n/a" if math.isnan(difference) else f"{difference:+.4f}"
 
 
 def share(value: float) -> str:

@@ -1,15 +1,15 @@
 """What a run tells while it runs: Prometheus metrics every step, messages to the coordinator about once a second."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from gmeta_worker.checkpoint import Ledger
 from gmeta_worker.coordination.client import CoordinatorClient
-from gmeta_worker.coordination.messages import Evaluation, MetricRow, Progress
+from gmeta_worker.coordination.messages import ClassRow, Evaluation, MetricRow, Progress
 from gmeta_worker.metaio import StepReader
 from gmeta_worker.metrics import WorkerMetrics
-from gmeta_worker.training.evaluator import Score
+from gmeta_worker.training.evaluator import Score, SplitScores
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import StepResult
 
@@ -61,11 +61,11 @@ class Reporter:
             self._next_report = self._now() + REPORT_SECONDS
             self._progress(ledger, result.loss)
 
-    def evaluation(self, ledger: Ledger, split: str, scores: Sequence[Score], whole: Score) -> None:
+    def evaluation(self, ledger: Ledger, split: str, scores: SplitScores, whole: Score) -> None:
         """Scores of a split, and the one that stands for the whole: the same on all ranks, told once."""
         if not self._leads:
             return
-        rows = tuple(MetricRow(**asdict(score)) for score in scores)
+        rows = tuple(MetricRow(**asdict(score)) for score in scores.whole)
         self._metrics.evaluation(split, rows)
         self._client.evaluation(
             Evaluation(
@@ -74,6 +74,7 @@ class Reporter:
                 step=ledger.global_step,
                 split=split,
                 rows=rows,
+                classes=tuple(ClassRow(task_class=name, **asdict(score)) for name, score in scores.by_class),
                 auc=whole.auc,
             )
         )

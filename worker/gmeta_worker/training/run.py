@@ -134,7 +134,7 @@ class TrainingRun:
     def _evaluate(self, reporter: Reporter, split: str, shots: Sequence[int], ledger: Ledger) -> Score:
         """Score and report a split; the score that stands for the whole."""
         scores = self._evaluator(self._dataset.split(split), shots)
-        whole = headline(scores, adapted=self._parts.delivered != "Joint")
+        whole = headline(scores.whole, adapted=self._parts.delivered != "Joint")
         reporter.evaluation(ledger, split, scores, whole)
         return whole
 
