@@ -23,19 +23,24 @@ from gmeta_worker.plugin import build, load_class
 _logger = logging.getLogger(__name__)
 
 
+_EVERY_LAYER, _EVERYTHING = AdaptSpec(), AdaptSpec(rows=("*",))
+
+
 @dataclass(frozen=True)
 class _Recipe:
     """What the name of an algorithm stands for.
 
     Attributes:
         make: the class.
-        role: which of the model's roles adapts where the manifest does not say; every layer where None.
+        role: which of the model's roles adapts where the manifest does not say; `whole` where None.
+        whole: what adapts then; of most algorithms every layer.
         second_order: whether the outer gradient goes through the inner gradients.
         learned: whether step sizes are learned, whatever the manifest says.
     """
 
     make: Callable[[InnerLoops], Algorithm]
     role: str | None = None
+    whole: AdaptSpec = _EVERY_LAYER
     second_order: bool = True
     learned: bool = False
 
@@ -47,7 +52,8 @@ _RECIPES: Mapping[str, _Recipe] = {
     "CAVIA": _Recipe(Maml, role="context"),
     "LiMAML": _Recipe(Maml, role="meta block"),
     "MetaSGD": _Recipe(Maml, learned=True),
-    "Reptile": _Recipe(Reptile, second_order=False),
+    # What does not adapt is not trained, so the rows must.
+    "Reptile": _Recipe(Reptile, whole=_EVERYTHING, second_order=False),
     "Joint": _Recipe(Joint),
 }
 
@@ -63,7 +69,7 @@ def build_algorithm(meta: MetaSpec, model: nn.Module, table_names: Sequence[str]
             own cannot be loaded or built.
     """
     recipe = _RECIPES.get(meta.algorithm) or _own(meta)
-    targets = find_targets(meta.adapt or _of_role(recipe.role, model, meta.algorithm), model, table_names)
+    targets = find_targets(meta.adapt or _default(recipe, model, meta.algorithm), model, table_names)
     if not targets.groups and meta.algorithm != "Joint":
         raise ModelError(
             f"spec.meta.adapt: {meta.algorithm} needs something that adapts, received no pattern for layers or rows; "
@@ -101,14 +107,14 @@ def _own(meta: MetaSpec) -> _Recipe:
     return _Recipe(make)
 
 
-def _of_role(role: str | None, model: nn.Module, algorithm: str) -> AdaptSpec:
-    if role is None:
-        return AdaptSpec()
-    layers = getattr(model, "roles", {}).get(role)
+def _default(recipe: _Recipe, model: nn.Module, algorithm: str) -> AdaptSpec:
+    if recipe.role is None:
+        return recipe.whole
+    layers = getattr(model, "roles", {}).get(recipe.role)
     if not layers:
         raise ModelError(
-            f"spec.meta.algorithm: {algorithm} adapts the model's {role}, and {type(model).__name__} has none; name "
-            f"what adapts in spec.meta.adapt, or use a model with one (docs/models.md)"
+            f"spec.meta.algorithm: {algorithm} adapts the model's {recipe.role}, and {type(model).__name__} has none; "
+            "name what adapts in spec.meta.adapt, or use a model with one (docs/models.md)"
         )
     return AdaptSpec(dense=tuple(layers))
 
