@@ -16,6 +16,8 @@ COMMANDS = {
     "plan": "gmeta_worker.cli.plan:plan",
     "run": "gmeta_worker.cli.run:run",
     "evaluate": "gmeta_worker.cli.evaluate:evaluate",
+    "export": "gmeta_worker.cli.export:export",
+    "adapt": "gmeta_worker.cli.adapt:adapt",
 }
 
 
