@@ -67,7 +67,7 @@ class Export:
             t = feature["mean"]
         else:
             t = math.log1p(float(x)) if feature["transform"] == "log1p" else float(x)
-        return (t - feature["mean"]) / feature["std"] if feature["transform"] == "standardize" else t
+        return float((t - feature["mean"]) / feature["std"] if feature["transform"] == "standardize" else t)
 
     def places(self, feature: dict[str, Any], sample: Sample) -> list[int]:
         """Numbers of the rows that a feature of a sample uses."""

@@ -126,6 +126,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
 
 def _write_ratings(folder: Path) -> list[dict[str, str]]:
     """Movies 30 to 39 are those of test users only: keys that training does not know."""
+    folder.mkdir(exist_ok=True)
     draw = random.Random(7)
     rows = []
     for user in range(40):
@@ -151,7 +152,7 @@ def _stir(parts: Components) -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in parts.model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     tensors = parts.store.export_blocks(0, BLOCKS)
     tensors["weights"] = 0.5 * torch.randn(tensors["weights"].shape, generator=generator)
     parts.store.import_blocks(0, BLOCKS, tensors)

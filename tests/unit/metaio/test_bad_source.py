@@ -133,14 +133,14 @@ CASES = {
         changes={"labels": [{"name": "click", "rule": "rating >= (SELECT count(*) FROM read_text('/etc/hostname'))"}]},
     ),
     "label is not 0 or 1": Case(
-        "label click: 'rating' gives 3 in row 1, expected true or false, 1 or 0, or null; compare the column with a value, "
-        "such as 'rating >= 4'",
+        "label click: 'rating' gives 3 in row 1, expected true or false, 1 or 0, or null; compare the column with a "
+        "value, such as 'rating >= 4'",
         files=ratings("1,1,3,0", "1,2,3,0"),
         changes={"labels": [{"name": "click", "rule": "rating"}]},
     ),
     "label is NaN": Case(
-        "label click: 'rating' gives nan in row 2, expected true or false, 1 or 0, or null; compare the column with a value, "
-        "such as 'rating >= 4'",
+        "label click: 'rating' gives nan in row 2, expected true or false, 1 or 0, or null; compare the column with a "
+        "value, such as 'rating >= 4'",
         files=ratings("1,1,1,0", "1,2,nan,0"),
         changes={"labels": [{"name": "click", "rule": "rating"}]},
     ),

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from exported import Trained, train, write_rows
+from numpy.typing import NDArray
 
 from gmeta_worker.cli.main import gmeta
 from gmeta_worker.serving import Adaptation, write_export
 
 SCORER = Path(__file__).parents[3] / "examples/score_export.py"
+Floats = NDArray[np.float32]
 STANDARD = {"hashlib", "json", "math", "sys", "pathlib", "typing"}
-TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
 HASH = {"type": "hash", "rows": 11}
 CASES: dict[str, dict[str, Any]] = {
     "every layer and row": {},
@@ -31,6 +33,10 @@ CASES: dict[str, dict[str, Any]] = {
     "layers that are not adaptive": {"model": {"type": "plain_model:Plain", "adaptive": {}, "dropout": 0}},
     "joint": {"meta": {"algorithm": "Joint"}},
 }
+
+
+def assert_same(found: Sequence[float] | Floats, wanted: Floats) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
 
 
 def scorer() -> ModuleType:
@@ -77,8 +83,8 @@ def test_the_scorer_computes_what_evaluate_does(trained: Trained) -> None:
     ]
     shared, adapted = (np.concatenate([pair[mode].numpy() for pair in scored]) for mode in (0, 1))
     assert np.abs(adapted - shared).max() > 0.1
-    np.testing.assert_allclose(shared, trained.evaluated(adapted=False), **TOLERANCE)
-    np.testing.assert_allclose(adapted, trained.evaluated(adapted=True), **TOLERANCE)
+    assert_same(shared, trained.evaluated(adapted=False))
+    assert_same(adapted, trained.evaluated(adapted=True))
 
 
 def test_adapt_scores_files_as_evaluate_does(trained: Trained, tmp_path: Path) -> None:
@@ -93,7 +99,7 @@ def test_adapt_scores_files_as_evaluate_does(trained: Trained, tmp_path: Path) -
     found = {(row["user"], row["place"]): score for row, score in zip(raw, table["score"].to_pylist(), strict=True)}
     wanted = 1 / (1 + np.exp(-trained.evaluated(adapted=True)))
     in_order = [found[row["user"], row["place"]] for _, rows in trained.tasks() for row in rows]
-    np.testing.assert_allclose(in_order, wanted, **TOLERANCE)
+    assert_same(in_order, wanted)
 
 
 def test_a_task_without_support_is_scored_with_the_shared_parameters(trained: Trained, tmp_path: Path) -> None:
@@ -105,5 +111,5 @@ def test_a_task_without_support_is_scored_with_the_shared_parameters(trained: Tr
     )
     scores = adaptation.scores(support, query)
     first = len(tasks[0][1])
-    np.testing.assert_allclose(scores[:first], trained.evaluated(adapted=True)[:first], **TOLERANCE)
-    np.testing.assert_allclose(scores[first:], trained.evaluated(adapted=False)[first:], **TOLERANCE)
+    assert_same(scores[:first], trained.evaluated(adapted=True)[:first])
+    assert_same(scores[first:], trained.evaluated(adapted=False)[first:])

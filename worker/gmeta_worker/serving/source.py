@@ -70,7 +70,7 @@ class RowSource:
         try:
             return self._read(path, labelled=labelled)
         except DataError as error:
-            raise DataError(f"{path}: {error}") from None
+            raise DataError(f"{path}: {str(error).removeprefix(f'source {path.name}: ')}") from None
 
     def _read(self, path: Path, *, labelled: bool) -> RawRows:
         source = find_source(path.parent, path.name, "auto", None)
