@@ -86,7 +86,7 @@ class Adaptation:
             ModelError: nothing of the kind adapts.
         """
         name = self._embedding_module()
-        packed = pack(support, _none_of(support))
+        packed = pack(support, support.slice(0, 0))
         vectors = [self._vectors(name, rows, samples) for rows, samples in self._blocks(packed.batch)]
         return packed.names, torch.cat(vectors).numpy()
 
@@ -182,15 +182,3 @@ def _load(model: nn.Module, path: Path) -> None:
     except (safetensors.SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: is not of the export's model: {reason}; export again") from error
-
-
-def _none_of(rows: RawRows) -> RawRows:
-    """No rows, with the columns of `rows`."""
-    return RawRows(
-        rows.task_keys[:0],
-        rows.tasks.slice(0, 0),
-        rows.keys[:0],
-        tuple(ragged.slice(0, 0) for ragged in rows.multi),
-        rows.numeric[:0],
-        rows.labels[:0],
-    )

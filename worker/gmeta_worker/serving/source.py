@@ -46,6 +46,17 @@ class RawRows:
     numeric: NDArray[np.float32]
     labels: NDArray[np.float32]
 
+    def slice(self, lo: int, hi: int) -> "RawRows":
+        """Rows lo..hi."""
+        return RawRows(
+            self.task_keys[lo:hi],
+            self.tasks.slice(lo, hi - lo),
+            self.keys[lo:hi],
+            tuple(ragged.slice(lo, hi) for ragged in self.multi),
+            self.numeric[lo:hi],
+            self.labels[lo:hi],
+        )
+
 
 class RowSource:
     """Reads files of raw rows as `gmeta prepare` reads its source.
