@@ -1,6 +1,7 @@
 """What is wrong with a file of rows, an export or a run is said in one line, and nothing is left half-written."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +107,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_export_is_named(trained: Trained, tmp_path: Path, damage: tuple[str, Any, str]) -> None:
     name, spoil, message = damage
-    write_export(trained.run, trained.dataset, tmp_path / "export")
+    shutil.copytree(trained.folder / "export", tmp_path / "export")
     spoil(tmp_path / "export" / name)
     error = failure(invoke("adapt", tmp_path / "export", "--support", "s.csv", "--query", "q.csv", "--out", "o"))
     assert message in str(error)

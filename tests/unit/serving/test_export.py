@@ -37,12 +37,13 @@ def _evaluation(step: int, split: str, auc: float) -> Event:
     return Event(at=1.0, time=utc_now(), generation=1, message=message)
 
 
-@pytest.fixture
-def export(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def export(trained: Trained) -> Path:
     """With rows in many groups."""
-    monkeypatch.setattr(row_files, "GROUP_ROWS", 4)
-    write_export(trained.run, trained.dataset, tmp_path / "export")
-    return tmp_path / "export"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_files, "GROUP_ROWS", 4)
+        write_export(trained.run, trained.dataset, trained.folder / "export")
+    return trained.folder / "export"
 
 
 def test_rows_lie_by_key_and_are_found_in_any_group(trained: Trained, export: Path) -> None:
