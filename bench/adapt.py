@@ -35,7 +35,7 @@ CASES: Mapping[str, tuple[str, ...]] = {
     "MAML, top layers": (),
     "CAVIA": (
         "spec.meta.algorithm=CAVIA",
-        "spec.meta.adapt=null",
+        "spec.meta.adapt.dense=[bias, context, wide.head]",
         "spec.model.adaptive={bias: true, context: true, wide: 16}",
     ),
 }

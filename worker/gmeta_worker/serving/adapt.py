@@ -30,7 +30,9 @@ from gmeta_worker.training.inputs import InputAssembler
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-BLOCK_TASKS = 512
+BLOCK_TASKS = 128
+"""Tasks that are computed together: more of them leave the processor's cache, fewer cost more calls."""
+
 EMBEDDINGS = {"meta_block": "meta block", "context": "context vector"}
 """Modules whose outputs, after adaptation, are a task's meta embedding."""
 

@@ -29,16 +29,21 @@ class PackedTasks:
 
 
 def pack(support: RawRows, query: RawRows) -> PackedTasks:
-    """Bring the rows of each task together."""
+    """Bring the rows of each task together, tasks with fewer support rows first.
+
+    Tasks of like size lie side by side, so that those which are computed together need little padding.
+    """
     keys = np.concatenate([support.task_keys, query.task_keys])
     task_keys, first, task = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(task, kind="stable")
     own = len(support.task_keys)
+    by_size = np.argsort(np.bincount(task[:own], minlength=len(task_keys)), kind="stable")
+    task = np.argsort(by_size)[task]
+    order = np.argsort(task, kind="stable")
     batch = StepBatch(
         epoch=0,
         step=0,
         positions=(0, len(task_keys)),
-        task_keys=task_keys,
+        task_keys=task_keys[by_size],
         offsets=np.concatenate([[0], np.cumsum(np.bincount(task, minlength=len(task_keys)))]),
         support=np.bincount(task[:own], minlength=len(task_keys)),
         keys=np.concatenate([support.keys, query.keys])[order],
@@ -47,7 +52,7 @@ def pack(support: RawRows, query: RawRows) -> PackedTasks:
         labels=np.concatenate([support.labels, query.labels])[order, None],
         row_ids=range(len(keys)),
     )
-    names = pa.concat_arrays([support.tasks, query.tasks]).take(pa.array(first))
+    names = pa.concat_arrays([support.tasks, query.tasks]).take(pa.array(first[by_size]))
     return PackedTasks(batch, names, order[order >= own] - own)
 
 
