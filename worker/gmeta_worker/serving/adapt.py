@@ -31,7 +31,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 BLOCK_TASKS = 128
-"""Tasks that are computed together: more of them leave the processor's cache, fewer cost more calls."""
+"""More tasks leave the processor's cache, fewer cost more calls."""
 
 EMBEDDINGS = {"meta_block": "meta block", "context": "context vector"}
 """Modules whose outputs, after adaptation, are a task's meta embedding."""
@@ -42,15 +42,17 @@ class Adaptation:
 
     Args:
         folder: of the export.
+        block_tasks: tasks that are computed together.
 
     Raises:
         CheckpointError: the export is damaged.
         ModelError: the model's class cannot be built.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, block_tasks: int = BLOCK_TASKS) -> None:
         manifest = open_export(folder)
         self._folder = folder
+        self._block_tasks = block_tasks
         self._signature = read_record(folder / SIGNATURE, Signature)
         self._recipe = read_record(folder / RECIPE, Recipe)
         spec = Spec.model_validate(manifest.spec)
@@ -101,8 +103,8 @@ class Adaptation:
             store.import_rows(ids, {"weights": torch.from_numpy(table.rows)})
         vocabularies = {name: table.vocabulary for name, table in tables.items()}
         assembler = InputAssembler(self._signature.columns, vocabularies, store)
-        for start in range(0, batch.tasks, BLOCK_TASKS):
-            inputs = assembler(batch.slice(start, min(start + BLOCK_TASKS, batch.tasks)))
+        for start in range(0, batch.tasks, self._block_tasks):
+            inputs = assembler(batch.slice(start, min(start + self._block_tasks, batch.tasks)))
             yield store.lookup(inputs.ids), inputs.samples
 
     def _tables(self, batch: StepBatch) -> Mapping[str, "_Table"]:
