@@ -6,6 +6,7 @@ import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from gmeta_api.errors import DataError
 from gmeta_worker.serving import Adaptation
@@ -43,7 +44,7 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
         table = pa.table({"task": tasks, "embedding": embedding})
     else:
         asked = adaptation.read(query, labelled=False)
-        score = 1 / (1 + np.exp(-adaptation.scores(rows, asked)))
+        score = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
         table = pa.table({"task": asked.tasks, "row": np.arange(len(score)), "score": score})
     _write(out, table)
     click.echo(f"{out}: {table.num_rows:,} {'scores' if query else 'meta embeddings'}")
