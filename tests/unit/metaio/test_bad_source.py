@@ -133,14 +133,14 @@ CASES = {
         changes={"labels": [{"name": "click", "rule": "rating >= (SELECT count(*) FROM read_text('/etc/hostname'))"}]},
     ),
     "label is not 0 or 1": Case(
-        "label click: 'rating' gives 3, expected true or false, 1 or 0, or null; compare the column with a value, such "
-        "as 'rating >= 4'",
+        "label click: 'rating' gives 3 in row 1, expected true or false, 1 or 0, or null; compare the column with a "
+        "value, such as 'rating >= 4'",
         files=ratings("1,1,3,0", "1,2,3,0"),
         changes={"labels": [{"name": "click", "rule": "rating"}]},
     ),
     "label is NaN": Case(
-        "label click: 'rating' gives nan, expected true or false, 1 or 0, or null; compare the column with a value, "
-        "such as 'rating >= 4'",
+        "label click: 'rating' gives nan in row 2, expected true or false, 1 or 0, or null; compare the column with a "
+        "value, such as 'rating >= 4'",
         files=ratings("1,1,1,0", "1,2,nan,0"),
         changes={"labels": [{"name": "click", "rule": "rating"}]},
     ),
@@ -155,22 +155,22 @@ CASES = {
         files=ratings("1,1,5,0", "1,2,five,0"),
     ),
     "text in a numeric column": Case(
-        "feature age: expected a number in 'age', found 'old'; correct it or make the feature categorical",
+        "feature age: expected a number in 'age', found 'old' in row 2; correct it or make the feature categorical",
         files=ages("30", "old"),
         changes={"features": AGE},
     ),
     "infinite number": Case(
-        "feature age: inf is not a finite 32-bit number; correct it or leave it empty",
+        "feature age: inf in row 2 is not a finite 32-bit number; correct it or leave it empty",
         files=ages("30", "inf"),
         changes={"features": AGE},
     ),
     "number beyond float32": Case(
-        "feature age: -1e+300 is not a finite 32-bit number; correct it or leave it empty",
+        "feature age: -1e+300 in row 2 is not a finite 32-bit number; correct it or leave it empty",
         files=ages("30", "-1e300"),
         changes={"features": AGE},
     ),
     "log1p of -1": Case(
-        "feature age: log1p needs values above -1, found -1; use transform standardize",
+        "feature age: log1p needs values above -1, found -1 in row 2; use transform standardize",
         files=ages("30", "-1"),
         changes={"features": [{**AGE[0], "transform": "log1p"}]},
     ),

@@ -17,6 +17,8 @@ COMMANDS = {
     "run": "gmeta_worker.cli.run:run",
     "evaluate": "gmeta_worker.cli.evaluate:evaluate",
     "compare": "gmeta_worker.cli.compare:compare_runs",
+    "export": "gmeta_worker.cli.export:export",
+    "adapt": "gmeta_worker.cli.adapt:adapt",
 }
 
 

@@ -15,7 +15,7 @@ class ContextVector(AdaptiveBias):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, ...] -> [n, size]; of x only the number of samples, type and device matter."""
-        return super().forward(x.new_zeros(len(x), len(self.bias)))
+        return super().forward(x.new_zeros(x.shape[0], self.bias.shape[0]))
 
 
 class WideHead(nn.Module):

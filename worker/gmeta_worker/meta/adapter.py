@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gmeta_worker.meta.samples import Samples, TaskSamples
 from gmeta_worker.meta.step_size import StepSizes
+from gmeta_worker.meta.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class AdaptedTasks(Protocol):
 
 class Adapter(Protocol):
     """Runs inner loops."""
+
+    @property
+    def targets(self) -> Targets:
+        """What adapts."""
+        ...
 
     def parts(self, samples: TaskSamples) -> Iterable[TaskSamples]:
         """Tasks that are computed together; losses and gradients of the parts add up."""

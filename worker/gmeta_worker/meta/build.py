@@ -81,7 +81,7 @@ def build_algorithm(meta: MetaSpec, model: nn.Module, table_names: Sequence[str]
         _attach(model, meta.algorithm, sizes)
     evaluation = _loop(meta.eval_inner or meta.inner, sizes, second_order=False)
     training = _loop(meta.inner, sizes, second_order=recipe.second_order)
-    return recipe.make(InnerLoops(_adapter(targets), training, evaluation, meta.outer_loss))
+    return recipe.make(InnerLoops(build_adapter(targets), training, evaluation, meta.outer_loss))
 
 
 def _attach(model: nn.Module, algorithm: str, sizes: StepSizes) -> None:
@@ -119,7 +119,8 @@ def _default(recipe: _Recipe, model: nn.Module, algorithm: str) -> AdaptSpec:
     return AdaptSpec(dense=tuple(layers))
 
 
-def _adapter(targets: Targets) -> Adapter:
+def build_adapter(targets: Targets) -> Adapter:
+    """The fastest adapter that can adapt them."""
     if not targets.plain:
         return PackedAdapter(targets)
     _logger.info(

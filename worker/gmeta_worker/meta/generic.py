@@ -22,7 +22,7 @@ class GenericAdapter:
     """
 
     def __init__(self, targets: Targets) -> None:
-        self._targets = targets
+        self.targets = targets
 
     def parts(self, samples: TaskSamples) -> Iterable[TaskSamples]:
         """Each task alone, so that only one task's graph is alive."""
@@ -30,12 +30,12 @@ class GenericAdapter:
 
     def adapt(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> "GenericTask":
         """Take the inner steps of one task."""
-        copies = copy_rows(samples, self._targets.tables.to(rows.device))
-        weights: dict[str, Tensor] = {name: model.get_parameter(name) for name in self._targets.parameters}
+        copies = copy_rows(samples, self.targets.tables.to(rows.device))
+        weights: dict[str, Tensor] = {name: model.get_parameter(name) for name in self.targets.parameters}
         task = GenericTask(model, rows, copies, rows.index_select(0, copies.positions), weights)
         if not len(samples.support):
             return task
-        sizes = _Sizes.of(self._targets, loop, copies)
+        sizes = _Sizes.of(self.targets, loop, copies)
         with torch.enable_grad():
             for number in range(loop.steps):
                 task = task.after_step(sizes, number, differentiable=loop.second_order)

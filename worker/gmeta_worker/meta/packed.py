@@ -22,7 +22,7 @@ class PackedAdapter:
     """
 
     def __init__(self, targets: Targets) -> None:
-        self._targets = targets
+        self.targets = targets
 
     def parts(self, samples: TaskSamples) -> Iterable[TaskSamples]:
         """All tasks together."""
@@ -30,12 +30,12 @@ class PackedAdapter:
 
     def adapt(self, model: nn.Module, rows: Tensor, samples: TaskSamples, loop: InnerLoop) -> "PackedTasks":
         """Take the inner steps of all tasks."""
-        copies = copy_rows(samples, self._targets.tables.to(rows.device))
+        copies = copy_rows(samples, self.targets.tables.to(rows.device))
         support = Packing.of(samples.support.task, samples.tasks)
-        tasks = PackedTasks(self._targets, model, rows, copies, support, rows.index_select(0, copies.positions), {})
+        tasks = PackedTasks(self.targets, model, rows, copies, support, rows.index_select(0, copies.positions), {})
         if not len(samples.support):
             return tasks
-        sizes = _Sizes.of(self._targets, loop, copies)
+        sizes = _Sizes.of(self.targets, loop, copies)
         with torch.enable_grad():
             for number in range(loop.steps):
                 tasks = tasks.after_step(sizes, number, differentiable=loop.second_order)

@@ -1,6 +1,6 @@
 """The parts of a run that a manifest and a dataset (or a commit) determine: vocabularies, rows, model, algorithm."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,16 +97,30 @@ def build_components(
         owned=ranges[group.rank],
     )
     exchange = RowExchange(group, layout.id_bounds(ranges))
-    features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
-    inputs = ModelInputs(numeric=schema.numeric, features=features, dim=spec.model.embedding_dim)
-    model = build_model(spec.model, inputs, seed).to(device)
-    metas = {name: spec.meta.model_copy(update={"algorithm": name}) for name in spec.algorithms}
-    algorithms = {name: build_algorithm(meta, model, list(tables)) for name, meta in metas.items()}
+    model, algorithms = build_dense(spec, schema, list(tables))
+    model.to(device)
     assembler = InputAssembler(schema, vocabularies, store, seed=seed, device=device)
     exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
     return Components(
         schema, exact, vocabularies, store, group, exchange, model, algorithms, spec.algorithms[-1], assembler
     )
+
+
+def build_dense(spec: Spec, schema: Schema, tables: Sequence[str]) -> tuple[nn.Module, dict[str, Algorithm]]:
+    """The model of a job, and its algorithms by name; their learned step sizes are parameters of the model.
+
+    Raises:
+        ModelError: either cannot be built.
+    """
+    model = build_model(spec.model, model_inputs(schema, spec.model.embedding_dim), spec.training.seed)
+    metas = {name: spec.meta.model_copy(update={"algorithm": name}) for name in spec.algorithms}
+    return model, {name: build_algorithm(meta, model, tables) for name, meta in metas.items()}
+
+
+def model_inputs(schema: Schema, dim: int) -> ModelInputs:
+    """What a dataset offers a model."""
+    features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
+    return ModelInputs(numeric=schema.numeric, features=features, dim=dim)
 
 
 def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:

@@ -51,10 +51,11 @@ def _keys(joined: Joined, feature: FeatureSpec) -> str:
 
 def _check_text(joined: Joined, what: str, text: str, value: Value) -> None:
     no_number = f"{value.sql} IS NOT NULL AND TRY_CAST({value.sql} AS DOUBLE) IS NULL"
-    bad = joined.engine.rows(what, f"SELECT {value.sql} FROM joined WHERE {no_number} LIMIT 1")
+    bad = joined.engine.rows(what, f"SELECT {value.sql}, row_number + 1 FROM joined WHERE {no_number} LIMIT 1")
     if bad:
         raise DataError(
-            f"{what}: expected a number in {text!r}, found {bad[0][0]!r}; correct it or make the feature categorical"
+            f"{what}: expected a number in {text!r}, found {bad[0][0]!r} in row {bad[0][1]}; correct it or make the "
+            "feature categorical"
         )
 
 

@@ -14,6 +14,7 @@ from gmeta_api.errors import DataError
 from gmeta_api.spec.feature import FeatureSpec
 from gmeta_api.spec.prepare import PrepareSpec
 from gmeta_worker.metaio.card import CARD_NAME, FORMAT, Card, Feature, Provenance, Schema, read_card
+from gmeta_worker.metaio.folder import replacing
 from gmeta_worker.metaio.prepare.chunks import write_split
 from gmeta_worker.metaio.prepare.engine import Engine
 from gmeta_worker.metaio.prepare.joined import join_sources
@@ -48,7 +49,7 @@ def run(spec: PrepareSpec, root: Path, out: Path, *, overwrite: bool = False, pr
         progress.phase(f"{out} is up to date")
         return current
     try:
-        with _partial(out) as partial:
+        with replacing(out) as partial:
             card = _build(spec, root, sources, digest, partial, progress)
             (partial / CARD_NAME).write_bytes(card.to_json())
     except OSError as error:
@@ -163,25 +164,3 @@ def _engine(folder: Path) -> Iterator[Engine]:
     finally:
         engine.close()
         shutil.rmtree(folder)
-
-
-@contextmanager
-def _partial(out: Path) -> Iterator[Path]:
-    """Give a fresh folder beside ``out`` that takes its place at the end, or is removed after an error."""
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        _replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _replace(partial: Path, out: Path) -> None:
-    old = out.with_name(f"{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
-    shutil.rmtree(old, ignore_errors=True)

@@ -13,6 +13,8 @@ from gmeta_worker.metaio.prepare.keys import key
 SPLITS = ("train", "valid", "test")
 NO_TASK, NO_LABEL, NO_SPLIT = "task is null", "label is null", "split is null"
 PRIORS = ("rate", "count")
+ROW = "rowid + 1"
+"""SQL of the number of a row in the source, from 1, for messages."""
 KINDS = {"categorical": ("categorical",), "multi": ("multi",), "numeric": ("numeric", *PRIORS)}
 """Columns of a dataset, and the types of features that become one."""
 
@@ -105,10 +107,11 @@ def _left_out(spec: PrepareSpec) -> str:
 
 def _check_labels(engine: Engine, spec: PrepareSpec) -> None:
     for number, label in enumerate(spec.labels):
-        bad = engine.rows("label", f"SELECT label_{number} FROM rows WHERE label_{number} NOT IN (0, 1) LIMIT 1")
+        bad = engine.rows("label", f"SELECT label_{number}, {ROW} FROM rows WHERE label_{number} NOT IN (0, 1) LIMIT 1")
         if bad:
             raise DataError(
-                f"label {label.name}: {label.rule!r} gives {bad[0][0]:g}, expected true or false, 1 or 0, or null; "
+                f"label {label.name}: {label.rule!r} gives {bad[0][0]:g} in row {bad[0][1]}, expected true or false, "
+                "1 or 0, or null; "
                 "compare the column with a value, such as 'rating >= 4'"
             )
 
@@ -141,14 +144,16 @@ def _check_numbers(engine: Engine, spec: PrepareSpec) -> None:
         if feature.type in PRIORS:
             continue
         value = f"numeric_{number}"
-        bad = engine.rows("numeric", f"SELECT {value} FROM rows WHERE abs({value}) > {FLOAT32_MAX} LIMIT 1")
+        bad = engine.rows("numeric", f"SELECT {value}, {ROW} FROM rows WHERE abs({value}) > {FLOAT32_MAX} LIMIT 1")
         if bad:
             raise DataError(
-                f"feature {feature.name}: {bad[0][0]:g} is not a finite 32-bit number; correct it or leave it empty"
+                f"feature {feature.name}: {bad[0][0]:g} in row {bad[0][1]} is not a finite 32-bit number; correct "
+                "it or leave it empty"
             )
         if feature.transform == "log1p" and (
-            low := engine.rows("numeric", f"SELECT {value} FROM rows WHERE {value} <= -1 LIMIT 1")
+            low := engine.rows("numeric", f"SELECT {value}, {ROW} FROM rows WHERE {value} <= -1 LIMIT 1")
         ):
             raise DataError(
-                f"feature {feature.name}: log1p needs values above -1, found {low[0][0]:g}; use transform standardize"
+                f"feature {feature.name}: log1p needs values above -1, found {low[0][0]:g} in row {low[0][1]}; use "
+                "transform standardize"
             )

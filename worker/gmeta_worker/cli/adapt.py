@@ -1,0 +1,58 @@
+"""`gmeta adapt`: an export adapts to new tasks."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from gmeta_api.errors import DataError
+from gmeta_worker.serving import Adaptation
+
+EPILOG = """\b
+Examples:
+  gmeta adapt exports/quickstart --support support.csv --query candidates.parquet --out scores.parquet
+  gmeta adapt exports/limaml --support support.parquet --meta-embeddings --out embeddings.parquet
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("export", type=click.Path(path_type=Path))
+@click.option("--support", type=click.Path(path_type=Path), required=True, help="Labelled rows of the tasks.")
+@click.option("--query", type=click.Path(path_type=Path), help="Rows to score.")
+@click.option("--meta-embeddings", is_flag=True, help="Write a vector for each task, in place of scores.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool, out: Path) -> None:
+    """Adapt an EXPORT to new tasks and score their query rows, or write their meta embeddings.
+
+    The files are CSV, TSV or Parquet with the task's columns and every raw column that a feature is made of, those of
+    joined tables too. The support has the label, under its name or as the columns of its rule.
+
+    Scores: task, row (of the query file, from 0) and score, the probability of label 1. Meta embeddings: task and
+    embedding, the mean over the support rows of the adapted meta block (LiMAML) or the adapted context vector (CAVIA).
+    """
+    if meta_embeddings == (query is not None):
+        raise click.UsageError("give --query FILE or --meta-embeddings, one of the two")
+    adaptation = Adaptation(export)
+    rows = adaptation.read(support, labelled=True)
+    if query is None:
+        tasks, vectors = adaptation.meta_embeddings(rows)
+        kind = pa.list_(pa.float32(), vectors.shape[1])
+        embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=kind)
+        table = pa.table({"task": tasks, "embedding": embedding})
+    else:
+        asked = adaptation.read(query, labelled=False)
+        score = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
+        table = pa.table({"task": asked.tasks, "row": np.arange(len(score)), "score": score})
+    _write(out, table)
+    click.echo(f"{out}: {table.num_rows:,} {'scores' if query else 'meta embeddings'}")
+
+
+def _write(out: Path, table: pa.Table) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, out)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror}; check the folder and its free space") from error
