@@ -62,7 +62,16 @@ def run_seed(folder: Path, seed: int, settings: Iterable[str]) -> SeedResult:
     given = [f"spec.training.seed={seed}", f"spec.checkpoint.path={path}", *settings]
     options = [option for setting in given for option in ("--set", setting)]
     places = [f"--volume=data={folder / 'data'}", f"--volume=runs={folder}"]
-    command = [sys.executable, "-m", "gmeta_worker", "run", str(MANIFEST), "--fresh", *places, *options]
+    command = [
+        sys.executable,
+        "-c",
+        "from gmeta_worker.cli.main import main; main()",
+        "run",
+        str(MANIFEST),
+        "--fresh",
+        *places,
+        *options,
+    ]
     if subprocess.run(command, check=False).returncode:
         raise RuntimeError(f"p0: seed {seed} has failed; see {folder / path}/logs")
     messages = [json.loads(line)["message"] for line in (folder / path / "events.jsonl").read_text().splitlines()]
