@@ -55,6 +55,19 @@ def test_the_same_spec_and_source_give_the_same_bytes(tmp_path: Path) -> None:
     assert arrow_files(tmp_path) == first
 
 
+@pytest.mark.parametrize("sorted_rows", [1, 7, 20])
+def test_rows_sorted_some_tasks_at_a_time_are_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sorted_rows: int
+) -> None:
+    source = text_of([(u, i, 5, (i * 7) % 5) for u in range(9) for i in range(1 + u % 4)], "user,item,rating,time")
+    prepare(tmp_path, {"ratings.csv": source}, chunkRows=5)
+    whole = arrow_files(tmp_path)
+    monkeypatch.setattr(chunks, "SORTED_ROWS", sorted_rows)
+    prepare(tmp_path, {}, overwrite=True, chunkRows=5)
+    assert arrow_files(tmp_path) == whole
+    assert len(whole) > 4
+
+
 def test_another_seed_gives_another_order_of_tasks_and_rows(tmp_path: Path) -> None:
     source = text_of([(u, i, 5, 0) for u in range(9) for i in range(9)], "user,item,rating,time")
     prepare(tmp_path, {"ratings.csv": source})

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - see engine.py
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from gmeta_worker.metaio.prepare.engine import Engine
 from gmeta_worker.metaio.prepare.placement import Placement
 from gmeta_worker.metaio.prepare.statistics import transformed
 from gmeta_worker.metaio.tasks import INDEX_SCHEMA, TaskIndex
+
+SORTED_ROWS = 4_000_000
+"""Rows that the engine sorts at once: sorting 16 million within its memory limit failed in one run of two."""
 
 
 def write_split(
@@ -31,7 +35,7 @@ def write_split(
     index = placement.index
     counts = np.bincount(index.chunk)
     rows = np.bincount(index.chunk, weights=index.rows).astype(np.int64)
-    stream = engine.stream(f"split {split}", _rows_in_order(split, schema, numeric))
+    stream = _rows_in_order(engine, split, _columns(schema, numeric), placement.rows)
     chunks: list[ChunkCard] = []
     positives = np.zeros(len(schema.labels), np.int64)
     duplicates = 0
@@ -60,7 +64,22 @@ def encode_chunk(table: pa.Table, schema: Schema) -> pa.RecordBatch:
     return pa.record_batch([_typed(table[field.name], field.type) for field in target], schema=target)
 
 
-def _rows_in_order(split: str, schema: Schema, numeric: Mapping[str, NumericCard]) -> str:
+def _rows_in_order(engine: Engine, split: str, columns: str, rows: int) -> Iterator[pa.RecordBatch]:
+    """Stream a split in file order, sorting as many tasks at a time as have about SORTED_ROWS rows.
+
+    The tasks are shuffled, so equal numbers of them have about equal numbers of rows.
+    """
+    ((tasks,),) = engine.rows("tasks", f"SELECT count(position) FROM tasks WHERE split = '{split}'")
+    bounds = np.linspace(0, tasks, -(-rows // SORTED_ROWS) + 1).astype(int).tolist()
+    for first, last in pairwise(bounds):
+        yield from engine.stream(
+            f"split {split}",
+            f"""SELECT {columns} FROM featured WHERE split = '{split}' AND position >= {first} AND position < {last}
+                ORDER BY position, rank NULLS LAST, tie""",
+        )
+
+
+def _columns(schema: Schema, numeric: Mapping[str, NumericCard]) -> str:
     numbers = [
         f"CAST({transformed(f'numeric_{number}', numeric[name])} AS FLOAT)"
         for number, name in enumerate(schema.numeric)
@@ -72,8 +91,7 @@ def _rows_in_order(split: str, schema: Schema, numeric: Mapping[str, NumericCard
     }
     fixed = [f"array_value({', '.join(columns)}) AS {name}" for name, columns in groups.items() if columns]
     multi = [f'multi_{number} AS "multi:{feature.name}"' for number, feature in enumerate(schema.multi)]
-    return f"""SELECT {", ".join([*fixed, *multi, "row_hash"])} FROM featured WHERE split = '{split}'
-               ORDER BY position, rank NULLS LAST, tie"""
+    return ", ".join([*fixed, *multi, "row_hash"])
 
 
 def _cut(stream: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.Table]:
