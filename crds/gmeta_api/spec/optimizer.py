@@ -53,6 +53,9 @@ class SparseOptimizerSpec(SpecModel):
 
     type: SparseOptimizerName = Field(default="RowWiseAdagrad", description="Update rule of the embedding rows.")
     rate: Rate = Field(default=0.05, description="Outer learning rate of the embedding rows.")
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=0.0, description="Decoupled weight decay of the rows that a step touches."
+    )
     schedule: ScheduleSpec = Field(default=ScheduleSpec(), description="How the rate changes over the steps.")
 
 

@@ -79,6 +79,17 @@ def test_adam_equals_dense_adam_where_every_row_is_touched() -> None:
     torch.testing.assert_close(store.lookup(ids), weight.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_decay_makes_adam_what_adamw_is() -> None:
+    store, ids = store_of(build_row_optimizer("Adam", weight_decay=0.5), 3)
+    weight = store.lookup(ids).requires_grad_()
+    dense = torch.optim.AdamW([weight], lr=RATE, weight_decay=0.5)
+    for step in range(5):
+        weight.grad = torch.randn(ROWS, 3, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+        store.update(ids, weight.grad, RATE)
+        dense.step()
+    torch.testing.assert_close(store.lookup(ids), weight.detach(), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("name", "expected"), [("RowWiseAdagrad", RowWiseAdagrad), ("Adam", Adam), ("SGD", Sgd)])
 def test_optimizers_go_by_their_names_in_the_manifest(name: str, expected: type) -> None:
     assert type(build_row_optimizer(name)) is expected

@@ -89,7 +89,29 @@ class Adam:
         return rows - rate * first / (1 - self._beta1**steps) / corrected
 
 
-def build_row_optimizer(name: str) -> RowOptimizer:
+class Decayed:
+    """Decoupled weight decay (arXiv 1711.05101) before another optimiser's step; only touched rows decay.
+
+    Args:
+        optimizer: the other optimiser.
+        decay: share of a row that a step of learning rate 1 takes away.
+    """
+
+    def __init__(self, optimizer: RowOptimizer, decay: float) -> None:
+        self._optimizer = optimizer
+        self._decay = decay
+
+    def state_widths(self, dim: int) -> Mapping[str, int]:
+        """The other optimiser's."""
+        return self._optimizer.state_widths(dim)
+
+    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
+        """The other optimiser's step from (1 - rate * decay) * w."""
+        return self._optimizer.step(rows * (1 - rate * self._decay), grads, state, rate)
+
+
+def build_row_optimizer(name: str, weight_decay: float = 0.0) -> RowOptimizer:
     """The optimiser that the manifest calls `name`: RowWiseAdagrad, Adam or SGD."""
     optimizers: Mapping[str, Callable[[], RowOptimizer]] = {"RowWiseAdagrad": RowWiseAdagrad, "Adam": Adam, "SGD": Sgd}
-    return optimizers[name]()
+    made = optimizers[name]()
+    return Decayed(made, weight_decay) if weight_decay else made

@@ -91,7 +91,7 @@ def build_components(
     store = RowStore(
         tables,
         spec.model.embedding_dim,
-        build_row_optimizer(spec.optimizer.sparse.type),
+        build_row_optimizer(spec.optimizer.sparse.type, spec.optimizer.sparse.weight_decay),
         seed=seed,
         device=device,
         owned=ranges[group.rank],
