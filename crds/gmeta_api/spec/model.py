@@ -55,8 +55,13 @@ class AdaptivePartsSpec(SpecModel):
     )
     wide: Annotated[int, Field(ge=0, le=65536)] = Field(
         default=0,
-        description="Width of a learned projection of the features, which a linear layer of the task's own adds to the "
+        description="Width of a learned projection of features' rows, which a linear layer of the task's own adds to the "
         "logit: layer wide.head; 0 for none.",
+    )
+    wide_features: Annotated[tuple[Identifier, ...], Field(max_length=256)] = Field(
+        default=(),
+        description="Features whose rows are projected; best those that differ between a task's rows, such as the "
+        "item's where users are tasks; else all.",
     )
 
 

@@ -12,7 +12,7 @@ from gmeta_worker.models import FeatureRows, Features, ModelInputs, build_model
 
 DIM, SAMPLES = 3, 4
 INPUTS = ModelInputs(numeric=("price", "rate"), features=("user", "item"), dim=DIM)
-PARTS = {"bias": True, "context": True, "wide": 5}
+PARTS = {"bias": True, "context": True, "wide": 5, "wide_features": ["item"]}
 
 
 def inputs() -> tuple[Features, FeatureRows]:
@@ -67,8 +67,7 @@ def test_the_logit_is_that_of_the_formula(type_name: str, parts: Any) -> None:
         extra = torch.zeros(())
         if parts:
             vectors.append(model.context.bias)
-            flat = torch.cat([numeric, *stacked])
-            hidden = model.wide.projection.weight @ flat + model.wide.projection.bias
+            hidden = model.wide.projection.weight @ stacked[1] + model.wide.projection.bias
             extra = model.bias.bias[0] + (model.wide.head.weight @ hidden)[0] + numeric[1]
         expected.append(by_hand(type_name, model, numeric, vectors) + extra)
     torch.testing.assert_close(model(features, rows), torch.stack(expected), rtol=1e-5, atol=1e-5)
@@ -80,9 +79,20 @@ def test_parts_are_what_adapts_as_context_and_start_at_zero() -> None:
     assert not any(with_parts.get_parameter(name).any() for name in ("bias.bias", "context.bias", "wide.head.weight"))
 
 
-def test_an_offset_must_be_a_numeric_feature() -> None:
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"offset": ["price", "item"]},
+            "spec.model.offset[1]: 'item' is not a numeric feature of the dataset; they are price, rate",
+        ),
+        (
+            {"adaptive": {"wide": 2, "wide_features": ["shop"]}},
+            "spec.model.adaptive.wideFeatures[0]: 'shop' is not a feature of the dataset; they are user, item",
+        ),
+    ],
+)
+def test_names_of_features_must_be_the_datasets(fields: Any, message: str) -> None:
     with pytest.raises(ModelError) as refused:
-        build_model(ModelSpec(offset=["price", "item"]), INPUTS, seed=0)
-    assert str(refused.value) == (
-        "spec.model.offset[1]: 'item' is not a numeric feature of the dataset; they are price, rate"
-    )
+        build_model(ModelSpec(**fields), INPUTS, seed=0)
+    assert str(refused.value) == message

