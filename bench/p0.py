@@ -76,7 +76,7 @@ def run_seed(folder: Path, seed: int, settings: Iterable[str]) -> SeedResult:
         raise RuntimeError(f"p0: seed {seed} has failed; see {folder / path}/logs")
     messages = [json.loads(line)["message"] for line in (folder / path / "events.jsonl").read_text().splitlines()]
     progress = [each for each in messages if each["kind"] == "progress" and each["rank"] == 0][-1]
-    final = [each for each in messages if each["kind"] == "evaluation" and each["split"] == "test"][-1]
+    final = [each for each in messages if each["kind"] == "evaluation"][-1]
     seconds = sum(spent for phase, spent in progress["seconds"].items() if phase not in NOT_TRAINING)
     return SeedResult(final["rows"], progress["samples"], seconds, time.monotonic() - began)
 

@@ -55,8 +55,8 @@ class AdaptivePartsSpec(SpecModel):
     )
     wide: Annotated[int, Field(ge=0, le=65536)] = Field(
         default=0,
-        description="Width of a learned projection of features' rows, which a linear layer of the task's own adds to the "
-        "logit: layer wide.head; 0 for none.",
+        description="Width of a learned projection of features' rows, which a linear layer of the task's own adds to "
+        "the logit: layer wide.head; 0 for none.",
     )
     wide_features: Annotated[tuple[Identifier, ...], Field(max_length=256)] = Field(
         default=(),
