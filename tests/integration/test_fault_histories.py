@@ -41,16 +41,16 @@ COMMON = {
     "refused: fenced",
     "stopped in order",
     "zombies of an old attempt",
+    *(fault.__name__.replace("_", " ") for fault in FAULTS),
 }
-"""What faults lead to in any 60 histories."""
+"""Every fault, and what faults lead to in any 60 histories."""
 RARE = {
     "rank ended: FencedError",
     "rank ended: PeerLostError",
     "rank killed while it wrote",
     "zombie coordinator",
-    *(fault.__name__.replace("_", " ") for fault in FAULTS),
 }
-"""The faults themselves, and what needs an unlucky moment: in 60 histories once or not at all."""
+"""What needs an unlucky moment: in 60 histories once or not at all."""
 
 
 @pytest.mark.parametrize(
