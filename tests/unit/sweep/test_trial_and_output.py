@@ -1,5 +1,6 @@
 """From a run's messages to a trial's end, and what a sweep leaves."""
 
+import importlib.util
 import json
 import math
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.unit.report.test_write import Page
 from tests.unit.sweep.conftest import Formula, MakeSweep
 
@@ -14,6 +16,7 @@ from gmeta_api.document import JobIdentity
 from gmeta_api.load import load_manifest
 from gmeta_api.yaml_loader import parse_yaml
 from gmeta_worker.cli.sweep import best_table, trial_line
+from gmeta_worker.cli.sweep import sweep as sweep_command
 from gmeta_worker.coordination.messages import Evaluation, MetricRow
 from gmeta_worker.coordination.status import ProgressStatus, Status
 from gmeta_worker.sweep.output import to_yaml, write_numbers, write_page
@@ -154,6 +157,13 @@ def test_lines_in_the_terminal(found: SweepResult) -> None:
     assert f"auc {best.value:.4f}  best {best.value:.4f} (trial {best.number})" in line
     assert f"steps={best.params['spec.meta.inner.steps']} top={json.dumps(best.params['spec.model.top'])}" in line
     assert best_table(found).row_count == 9
+
+
+def test_without_optuna_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = CliRunner().invoke(sweep_command, ["sweep.yaml", "--out", "out"])
+    assert result.exit_code == 1
+    assert "gmeta sweep needs Optuna 5, which is not installed; run `pip install 'optuna>=5'`" in result.output
 
 
 @pytest.mark.parametrize(
