@@ -74,6 +74,21 @@ def test_a_trial_is_tried_again_once(sweep: MakeSweep, tmp_path: Path) -> None:
     ]
 
 
+def test_a_journal_that_a_crash_cut_short_is_repaired(sweep: MakeSweep, tmp_path: Path) -> None:
+    before = searched(sweep(), tmp_path / "out", Formula(), 2)
+    journal = tmp_path / "out/optuna.journal"
+    journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"worker')
+    (tmp_path / "out/optuna.journal.lock").symlink_to(journal)
+    after = searched(sweep(), tmp_path / "out", Formula(), 3)
+    assert after.trials[:2] == before.trials
+    assert searched(sweep(), tmp_path / "out", Formula(), 3) == after
+
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:3], b"not JSON\n", *lines[3:]]))
+    with pytest.raises(CheckpointError, match=r"optuna.journal: is damaged .*; use another --out"):
+        searched(sweep(), tmp_path / "out", Formula(), 3)
+
+
 def test_an_interrupted_trial_stays_open(sweep: MakeSweep, tmp_path: Path) -> None:
     with open_study(sweep(), tmp_path / "out") as study:
         assert not search(study, sweep(), 3, lambda *_: Outcome("interrupted"), lambda number: None)

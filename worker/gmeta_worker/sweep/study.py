@@ -37,13 +37,7 @@ def open_study(sweep: Sweep, out: Path) -> Iterator[Study]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _only_one(out):
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(out / JOURNAL))),
-            study_name=STUDY,
-            direction=sweep.spec.direction,
-            pruner=pruner(sweep),
-            load_if_exists=True,
-        )
+        study = _create_or_load(sweep, out / JOURNAL)
         _require_same(study, sweep, out)
         _retry_broken(study)
         yield study
@@ -106,6 +100,28 @@ def _only_one(out: Path) -> Iterator[None]:
         ) from error
     finally:
         os.close(descriptor)
+
+
+def _create_or_load(sweep: Sweep, journal: Path) -> Study:
+    _repair(journal)
+    try:
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name=STUDY,
+            direction=sweep.spec.direction,
+            pruner=pruner(sweep),
+            load_if_exists=True,
+        )
+    except ValueError as error:
+        raise CheckpointError(f"{journal}: is damaged ({error}); use another --out") from error
+
+
+def _repair(journal: Path) -> None:
+    """Cut off a line that a crash cut short, and take away the lock that its writer has left: nobody else writes."""
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    if journal.exists():
+        data = journal.read_bytes()
+        os.truncate(journal, data.rfind(b"\n") + 1)
 
 
 def _require_same(study: Study, sweep: Sweep, out: Path) -> None:
