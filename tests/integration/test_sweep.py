@@ -12,6 +12,8 @@ import pytest
 import yaml
 from local_job import LocalJob, alive, call, children, environment, gmeta, wait_until
 
+SECONDS = 200
+"""Enough for two trials on a busy machine; an idle one takes 20."""
 SWEEP: dict[str, Any] = {
     "job": "job.yaml",
     "trials": 2,
@@ -49,13 +51,14 @@ def test_a_killed_sweep_goes_on_and_never_reads_test_tasks(
     out = job.folder / "out"
     process = subprocess.Popen([*gmeta(), *command(job)], env=environment(), stdout=subprocess.DEVNULL, text=True)
     started.append(process)
-    wait_until(lambda: len(children(process.pid)) == 2 and (out / "trials/0001/events.jsonl").exists(), "the 2nd trial")
+    events = out / "trials/0001/events.jsonl"
+    wait_until(lambda: len(children(process.pid)) == 2 and events.exists(), "the 2nd trial", SECONDS)
     of_trial = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: not any(map(alive, of_trial)), "the end of the trial's processes")
 
-    code, output = call(*command(job))
+    code, output = call(*command(job), seconds=SECONDS)
     assert code == 0, output
     result = json.loads((out / "sweep.json").read_text())
     states = [(trial["number"], trial["state"], trial["retried"], trial["retry_of"]) for trial in result["trials"]]
@@ -84,7 +87,9 @@ def test_a_killed_sweep_goes_on_and_never_reads_test_tasks(
 
 
 def test_a_trial_that_fails_is_recorded_with_its_message(job: LocalJob) -> None:
-    code, output = call(*command(job, "--trials", "1", fixed={"spec.model.type": "nowhere.models:Net"}))
+    code, output = call(
+        *command(job, "--trials", "1", fixed={"spec.model.type": "nowhere.models:Net"}), seconds=SECONDS
+    )
     assert code == 66, output
     message = "spec.model.type: no module named 'nowhere'"
     assert f"1/1  trial 0  failed: {message}" in output
