@@ -67,7 +67,7 @@ def test_adapted_beats_unadapted(scored: Scored, algorithm: str) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("algorithm", ["MAML", "CAVIA"])
+@pytest.mark.parametrize("algorithm", ["CAVIA", pytest.param("MAML", marks=pytest.mark.slow)])
 def test_bfloat16_is_as_good_as_float32(scored: Scored, algorithm: str) -> None:
     exact, rounded = (mean_auc(scored(algorithm, name), adapted=True) for name in ("float32", "bfloat16"))
     assert 0 < abs(rounded - exact) < 0.003
