@@ -132,6 +132,8 @@ def _type_of(shape: Shape) -> Schema:
             return {"type": "object", "additionalProperties": schema_of(item)}
         case Shape(kind="free"):
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        case Shape(kind="any"):
+            return {"x-kubernetes-preserve-unknown-fields": True}
         case Shape(kind="int-or-string"):
             return {"x-kubernetes-int-or-string": True}
         case Shape(kind="integer"):

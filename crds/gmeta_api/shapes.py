@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from gmeta_api.spec.base import IntOrString, ListMap, Rule, SpecModel
 
-Kind = Literal["string", "integer", "number", "boolean", "int-or-string", "list", "map", "object", "free"]
+Kind = Literal["string", "integer", "number", "boolean", "int-or-string", "list", "map", "object", "free", "any"]
 
 _SCALARS: Mapping[object, Kind] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -30,7 +30,7 @@ class Shape:
     """What a value may look like.
 
     Attributes:
-        kind: which member of the closed list; `free` is an object with any JSON in it.
+        kind: which member of the closed list; `free` is an object with any JSON in it, `any` any JSON value.
         choices: allowed texts of an enumeration.
         minimum: least number, itself excluded where `above` is set.
         above: whether `minimum` itself is excluded.
@@ -152,6 +152,8 @@ def _shape_of(annotation: object) -> Shape:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in _SCALARS:
         return Shape(kind=_SCALARS[annotation])
+    if annotation is JsonValue:
+        return Shape(kind="any")
     if isinstance(annotation, type) and issubclass(annotation, SpecModel):
         return object_shape(annotation)
     if origin is Annotated:

@@ -45,6 +45,7 @@ _KIND_WORDS: Mapping[str, str] = {
     "map": "a mapping",
     "object": "a mapping",
     "free": "a mapping",
+    "any": "a value",
 }
 
 

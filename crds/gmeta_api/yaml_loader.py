@@ -32,17 +32,24 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NON_FINITE = re.compile(r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN")
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(
+    path: Path, what: str = "a MetaTrainingJob manifest", fields: str = "apiVersion, kind, metadata and spec"
+) -> dict[str, Any]:
     """Read a manifest file as a mapping.
+
+    Args:
+        path: the file.
+        what: what errors say was expected of an empty file.
+        fields: the fields that errors say were expected of something else than a mapping.
 
     Raises:
         ManifestError: the file is missing, not UTF-8, not YAML, not one document or not a mapping.
     """
     value = parse_yaml(_read_text(path), str(path))
     if value is None:
-        _fail(str(path), "the file is empty; expected a MetaTrainingJob manifest")
+        _fail(str(path), f"the file is empty; expected {what}")
     if not isinstance(value, dict):
-        _fail(str(path), f"expected a mapping with apiVersion, kind, metadata and spec, received {describe(value)}")
+        _fail(str(path), f"expected a mapping with {fields}, received {describe(value)}")
     return value
 
 

@@ -123,11 +123,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
-def call(*arguments: str | Path) -> tuple[int, str]:
+def call(*arguments: str | Path, seconds: float = 120) -> tuple[int, str]:
     """A `gmeta` command to its end: exit code and output."""
-    done = subprocess.run(
-        [*gmeta(), *map(str, arguments)], env=environment(), capture_output=True, text=True, check=False, timeout=120
-    )
+    command = [*gmeta(), *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=seconds)
     return done.returncode, done.stdout + done.stderr
 
 

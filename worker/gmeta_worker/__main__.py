@@ -5,6 +5,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from gmeta_api.exit_codes import ExitCode
+from gmeta_worker.membership.parent import die_with_parent, has_parent
 from gmeta_worker.process import run_process
 from gmeta_worker.runtime import Runtime
 
@@ -59,6 +60,8 @@ def main() -> int:
     if role is None:
         print(f"usage: python -m gmeta_worker {{{'|'.join(ROLES)}}}", file=sys.stderr)
         return ExitCode.USAGE
+    if has_parent():
+        die_with_parent()
     return run_process(role)
 
 

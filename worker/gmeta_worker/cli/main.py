@@ -15,6 +15,7 @@ COMMANDS = {
     "validate": "gmeta_worker.cli.validate:validate",
     "plan": "gmeta_worker.cli.plan:plan",
     "run": "gmeta_worker.cli.run:run",
+    "sweep": "gmeta_worker.cli.sweep:sweep",
     "evaluate": "gmeta_worker.cli.evaluate:evaluate",
     "compare": "gmeta_worker.cli.compare:compare_runs",
     "export": "gmeta_worker.cli.export:export",

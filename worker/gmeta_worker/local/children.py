@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from gmeta_api.plan import Process
+from gmeta_worker.membership.parent import PARENT_PID
 
 STOP_SECONDS = 30.0
 
 
 class Child:
-    """One running process of the plan; its output goes to `log`."""
+    """One running process of the plan, which ends with this one however that ends; its output goes to `log`."""
 
     def __init__(self, process: Process, log: Path) -> None:
         self.name = name_of(process)
@@ -22,7 +23,7 @@ class Child:
         with log.open("ab") as output:
             self._popen = subprocess.Popen(  # noqa: S603  # the command is the plan's own
                 command_line(process),
-                env=environment(process),
+                env={**environment(process), PARENT_PID: str(os.getpid())},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

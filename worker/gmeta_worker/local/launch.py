@@ -16,7 +16,7 @@ from gmeta_api.spec import MetaTrainingJob
 from gmeta_worker.checkpoint import list_commits, next_attempt
 from gmeta_worker.local.children import command_line, environment
 from gmeta_worker.local.site import local_site, run_folder, volume_folders
-from gmeta_worker.local.supervisor import Supervisor
+from gmeta_worker.local.supervisor import Supervisor, Watch, watch_nothing
 from gmeta_worker.membership.cores import share_cores
 from gmeta_worker.training.supported import check_supported
 
@@ -28,8 +28,14 @@ class Start(Enum):
     FRESH = "fresh"
 
 
-def launch(job: MetaTrainingJob, mappings: Iterable[str], start: Start | None, console: Console) -> int:
-    """Run `job` on this machine; its exit code.
+def launch(
+    job: MetaTrainingJob,
+    mappings: Iterable[str],
+    start: Start | None,
+    console: Console,
+    watch: Watch = watch_nothing,
+) -> int:
+    """Run `job` on this machine, or as far as `watch` lets it; its exit code.
 
     Raises:
         ManifestError: a volume mapping is wrong, or the manifest asks for what this version cannot do.
@@ -51,7 +57,7 @@ def launch(job: MetaTrainingJob, mappings: Iterable[str], start: Start | None, c
         if plan.world_size > 1:
             share_cores(plan.world_size)
         address = f"http://{site.coordinator_host}:{site.coordinator_port}"
-        code = Supervisor(plan, address, folder, console).run()
+        code = Supervisor(plan, address, folder, console, watch).run()
     report = folder / "report.html"
     if report.exists():
         console.print(f"Report: {report}", highlight=False, soft_wrap=True)

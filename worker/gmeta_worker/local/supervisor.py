@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -23,6 +25,14 @@ POLL_SECONDS = 0.25
 REPORT_WAIT_SECONDS = 60.0
 COORDINATOR_RESTARTS = 3
 
+Watch = Callable[[Status], bool]
+"""Hears of every status of a run; whether the run goes on."""
+
+
+def watch_nothing(status: Status) -> bool:  # noqa: ARG001
+    """Let a run go on to its end."""
+    return True
+
 
 class Supervisor:
     """Runs one plan to its end; locally it plays the operator's part.
@@ -35,13 +45,15 @@ class Supervisor:
         address: of the plan's coordinator.
         folder: the run folder; logs go to its `logs/`.
         console: where progress is shown.
+        watch: hears of every status, and may end the run as an interruption does.
     """
 
-    def __init__(self, plan: Plan, address: str, folder: Path, console: Console) -> None:
+    def __init__(self, plan: Plan, address: str, folder: Path, console: Console, watch: Watch = watch_nothing) -> None:
         self._plan = plan
         self._client = CoordinatorClient(address, patience=10.0)
         self._folder = folder
         self._console = console
+        self._watch = watch
         self._asked_to_stop = False
         self._coordinator_restarts = 0
         self._worker_restarts = 0
@@ -49,9 +61,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Start, follow and stop the processes; the job's exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask_to_stop)
-        with Children(self._folder / "logs") as children:
+        with self._stopped_by_signals(), Children(self._folder / "logs") as children:
             coordinator = children.start(self._plan.coordinator)
             if not self._is_up(coordinator):
                 return self._ended_early(coordinator)
@@ -62,6 +72,15 @@ class Supervisor:
                 self._finish("interrupted", self._interruption(), ExitCode.INTERRUPTED)
             coordinator.wait(REPORT_WAIT_SECONDS)
             return self._outcome(workers[0])
+
+    @contextmanager
+    def _stopped_by_signals(self) -> Iterator[None]:
+        former = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the signature is Python's
         self._asked_to_stop = True
@@ -96,6 +115,7 @@ class Supervisor:
         self._status = self._client.try_status() or self._status
         if self._status is not None:
             display.show(self._status)
+            self._asked_to_stop |= not self._watch(self._status)
 
     def _stop(self, workers: list[Child]) -> None:
         self._console.print(f"Stopping: the ranks commit first (at most {STOP_SECONDS:.0f} s) …")

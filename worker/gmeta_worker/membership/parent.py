@@ -14,6 +14,11 @@ def announce_parent() -> None:
     os.environ[PARENT_PID] = str(os.getpid())
 
 
+def has_parent() -> bool:
+    """Whether this process was started by one that it must not outlive."""
+    return PARENT_PID in os.environ
+
+
 def die_with_parent() -> None:
     """Let the kernel kill this process when its parent dies; end it now if that has happened already."""
     libc = ctypes.CDLL(None, use_errno=True)

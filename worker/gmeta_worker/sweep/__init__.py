@@ -1,0 +1,1 @@
+"""Search for hyper-parameters of a MetaTrainingJob with Optuna, on valid tasks only."""
