@@ -15,7 +15,16 @@ from rich.table import Table
 
 from bench.result import Timing, interleave, write_result
 from gmeta_api.spec import AdaptSpec, MetaSpec, ModelSpec
-from gmeta_worker.meta import InnerLoop, InnerLoops, Maml, Samples, StepGradients, TaskSamples, build_algorithm
+from gmeta_worker.meta import (
+    InnerLoop,
+    InnerLoops,
+    Maml,
+    Samples,
+    StepGradients,
+    TaskSamples,
+    build_algorithm,
+    forward_type,
+)
 from gmeta_worker.meta.generic import GenericAdapter
 from gmeta_worker.meta.step_size import StepSizes
 from gmeta_worker.meta.targets import find_targets
@@ -76,12 +85,23 @@ def contestants(problem: Problem) -> dict[str, Step]:
         built = Maml(InnerLoops(GenericAdapter(targets), loop, loop, "tasks"))
         return lambda: built.gradients(model, problem.rows, problem.samples)
 
+    def in_bfloat16(step: Step) -> Step:
+        def rounded() -> StepGradients:
+            with forward_type(torch.bfloat16):
+                return step()
+
+        return rounded
+
     meta = {f"{name} K={k}": packed(name, k) for name in ("FOMAML", "MAML") for k in (1, 3)}
     one_by_one = {
         "FOMAML K=1, task by task": generic(second_order=False),
         "MAML K=1, task by task": generic(second_order=True),
     }
-    return {"Joint": packed("Joint"), **meta, **one_by_one}
+    bfloat16 = {
+        f"{name}, bfloat16": in_bfloat16(step)
+        for name, step in (("Joint", packed("Joint")), ("MAML K=1", packed("MAML")), ("MAML K=3", packed("MAML", 3)))
+    }
+    return {"Joint": packed("Joint"), **meta, **one_by_one, **bfloat16}
 
 
 def check_equal(*, ragged: bool) -> None:

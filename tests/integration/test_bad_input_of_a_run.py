@@ -74,6 +74,7 @@ def test_a_damaged_commit_is_named_and_the_one_before_it_used(job: LocalJob) -> 
     ("arguments", "code", "message"),
     [
         (("run", "nowhere.yaml"), 64, "gmeta: nowhere.yaml: "),
+        (("sweep", "nowhere.yaml", "--out", "out"), 64, "gmeta: nowhere.yaml: "),
         (("evaluate", "nowhere", "--dataset", "nowhere"), 67, "gmeta: nowhere: "),
         (("inspect", "nowhere"), 65, "gmeta: nowhere: "),
         (("compare", "nowhere"), 67, "gmeta: nowhere/report.json: cannot be read (No such file or directory)"),
@@ -92,7 +93,9 @@ def test_a_command_without_its_input_says_so(
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("command", ["fetch", "prepare", "inspect", "validate", "plan", "run", "evaluate", "compare"])
+@pytest.mark.parametrize(
+    "command", ["fetch", "prepare", "inspect", "validate", "plan", "run", "sweep", "evaluate", "compare"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     code, output = call(command, "--help")
     assert code == 0

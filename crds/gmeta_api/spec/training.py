@@ -101,7 +101,8 @@ class TrainingSpec(SpecModel):
     )
     seed: Annotated[Seed, IMMUTABLE] = Field(default=0, description="Seed of weights, order and support sizes.")
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Number format of the dense layers' arithmetic."
+        default="float32",
+        description="Number format of the forward passes of training; weights and evaluation stay float32.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the model is trained; auto takes the GPU where there is one."

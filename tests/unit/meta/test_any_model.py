@@ -1,7 +1,6 @@
 """Models other than DLRM against the reference: shared layers, rows for every feature, biases, plain torch layers."""
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from torch.func import functional_call
 from gmeta_api.errors import ModelError
 from gmeta_api.spec import MetaSpec
 from gmeta_worker.layers import AdaptiveBias, AdaptiveLinear
-from gmeta_worker.meta import Samples, TaskSamples, build_algorithm
+from gmeta_worker.meta import build_algorithm
 from gmeta_worker.models import FeatureRows, Features, ModelInputs
 
 SIZES = [(5, 3), (0, 2), (1, 1), (18, 4), (3, 2)]
@@ -181,27 +180,6 @@ def test_joint_gradients_are_those_of_plain_training(tools: Any) -> None:
     torch.testing.assert_close(got.loss, expected.loss, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(got.dense, expected.dense, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(got.rows, expected.rows, rtol=1e-10, atol=1e-12)
-
-
-def test_a_step_under_bfloat16_autocast_stays_near_float32(tools: Any) -> None:
-    problem = tools.make_problem(SIZES)
-    model = tools.small_dlrm(problem.inputs).float()
-    packed = problem.packed()
-    meta = MetaSpec(inner={"steps": 2, "rate": 0.1}, adapt={"dense": ["*"], "rows": ["*"]})
-    algorithm = build_algorithm(meta, model, problem.inputs.features)
-    single = as_float32(packed)
-    exact = algorithm.gradients(model, problem.rows.float(), single)
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = algorithm.gradients(model, problem.rows.float(), single)
-    assert rounded.loss.dtype == torch.float32
-    torch.testing.assert_close(rounded.loss, exact.loss, rtol=0.05, atol=0.0)
-
-
-def as_float32(samples: TaskSamples) -> TaskSamples:
-    def single(part: Samples) -> Samples:
-        return replace(part, numeric=part.numeric.float(), labels=part.labels.float())
-
-    return replace(samples, support=single(samples.support), query=single(samples.query))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """One training step: the update is the mean gradient's, taken once; a loss that is not a number changes nothing."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 
 from gmeta_api.errors import DivergedError
 from gmeta_api.spec import Spec
+from gmeta_worker.meta import forward_type
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
 from gmeta_worker.training.components import Components, build_components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
@@ -14,6 +17,7 @@ from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import TrainingStep
 
+Precision = Literal["float32", "bfloat16"]
 SCHEMA = Schema(
     categorical=(Feature("movie", "movie"),), multi=(Feature("genres", "genres"),), numeric=("age",), labels=("click",)
 )
@@ -43,8 +47,9 @@ def batch() -> StepBatch:
     )  # fmt: skip
 
 
-def make_step() -> tuple[Components, TrainingStep]:
-    parts = build_components(SPEC, SCHEMA, KEYS, torch.device("cpu"))
+def make_step(precision: Precision = "float32") -> tuple[Components, TrainingStep]:
+    spec = SPEC.model_copy(update={"training": SPEC.training.model_copy(update={"precision": precision})})
+    parts = build_components(spec, SCHEMA, KEYS, torch.device("cpu"))
     dense = DenseOptimizer(SPEC.optimizer.dense, parts.model)
     part = OwnPart.even(parts.group)
     return parts, TrainingStep(
@@ -52,12 +57,14 @@ def make_step() -> tuple[Components, TrainingStep]:
     )
 
 
-def test_a_step_takes_the_mean_gradient_once() -> None:
-    parts, step = make_step()
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_takes_the_mean_gradient_once(precision: Precision) -> None:
+    parts, step = make_step(precision)
     inputs = parts.assembler(batch())
     rows = parts.store.lookup(inputs.ids)
     before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
-    gradients = parts.algorithm.gradients(parts.model, rows, inputs.samples)
+    with forward_type(torch.bfloat16 if precision == "bfloat16" else None):
+        gradients = parts.algorithm.gradients(parts.model, rows, inputs.samples)
     result = step(batch(), 0)
     assert result.whole == result.own == Consumed(tasks=3, support=3, query=9)
     assert result.whole.samples == 12
@@ -65,6 +72,19 @@ def test_a_step_takes_the_mean_gradient_once() -> None:
     for name, parameter in parts.model.named_parameters():
         torch.testing.assert_close(parameter.detach(), before[name] - 0.5 * gradients.dense[name] / 3)
     torch.testing.assert_close(parts.store.lookup(inputs.ids), rows - 0.25 * gradients.rows / 3)
+
+
+def test_only_training_computes_in_bfloat16() -> None:
+    parts, step = make_step("bfloat16")
+    inside: list[bool] = []
+    layer = next(each for each in parts.model.modules() if isinstance(each, torch.nn.Linear))
+    layer.register_forward_pre_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu")))
+    step(batch(), 0)
+    assert set(inside) == {True}
+    inside.clear()
+    inputs = parts.assembler(batch())
+    parts.algorithm.scores(parts.model, parts.store.lookup(inputs.ids), inputs.samples, adapted=True)
+    assert set(inside) == {False}
 
 
 def test_a_loss_that_is_not_a_number_changes_nothing_and_says_what_to_do() -> None:

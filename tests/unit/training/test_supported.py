@@ -36,10 +36,6 @@ def job(**groups: object) -> MetaTrainingJob:
     ("groups", "message"),
     [
         (
-            {"training": {"epochs": 1, "precision": "bfloat16"}},
-            f"spec.training.precision: bfloat16 {ONLY} float32",
-        ),
-        (
             {"volumes": [{"name": "data", "objectStore": {"uri": "s3://bucket/jobs"}}]},
             f"spec.data.volume: an object store {ONLY} folders for data; use a claim, and copy the dataset to it",
         ),

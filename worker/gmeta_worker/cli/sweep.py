@@ -118,5 +118,6 @@ def _how(trial: "TrialResult", metric: str) -> str:
 def _require_optuna() -> None:
     if importlib.util.find_spec("optuna") is None:
         raise click.ClickException(
-            "gmeta sweep needs Optuna, which is not installed; run `pip install 'gmeta-worker[sweep]'`"
+            "gmeta sweep needs Optuna 5, which is not installed; run `pip install 'optuna>=5'` "
+            "(or install gmeta-worker with its extra: gmeta-worker[sweep])"
         )

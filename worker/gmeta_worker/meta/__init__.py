@@ -6,6 +6,7 @@ from gmeta_worker.meta.build import build_algorithm
 from gmeta_worker.meta.forward import logits_of, row_loss, task_loss
 from gmeta_worker.meta.joint import Joint
 from gmeta_worker.meta.maml import Maml
+from gmeta_worker.meta.precision import forward_type
 from gmeta_worker.meta.reptile import Reptile
 from gmeta_worker.meta.samples import RaggedIndex, Samples, TaskSamples
 
@@ -25,6 +26,7 @@ __all__ = [
     "StepGradients",
     "TaskSamples",
     "build_algorithm",
+    "forward_type",
     "logits_of",
     "row_loss",
     "summed_gradients",

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gmeta_worker.layers import RandomDraws, random_draws
+from gmeta_worker.meta.precision import autocast
 from gmeta_worker.meta.rows import stacked_rows
 from gmeta_worker.meta.samples import Samples
 from gmeta_worker.models import FeatureRows, Features, inputs_of
@@ -24,7 +25,7 @@ def drawing(model: nn.Module, samples: Samples, draw: int) -> AbstractContextMan
 
 def logits_of(model: nn.Module, table: Tensor, samples: Samples, draw: int = 0) -> Tensor:
     """Logits [n]."""
-    with drawing(model, samples, draw):
+    with drawing(model, samples, draw), autocast(table.device):
         logits: Tensor = model(*model_arguments(model, table, samples))
     return logits
 

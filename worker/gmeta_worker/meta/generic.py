@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts
 from gmeta_worker.meta.forward import drawing, model_arguments, row_loss
+from gmeta_worker.meta.precision import autocast
 from gmeta_worker.meta.rows import RowCopies, copy_rows, with_copies
 from gmeta_worker.meta.samples import Samples, TaskSamples
 from gmeta_worker.meta.targets import Targets
@@ -102,7 +103,7 @@ class GenericTask:
         return Movement(dense, torch.zeros_like(self.rows).index_add(0, self.copies.positions, moved))
 
     def _logits(self, table: Tensor, samples: Samples, draw: int) -> Tensor:
-        with drawing(self.model, samples, draw):
+        with drawing(self.model, samples, draw), autocast(table.device):
             logits: Tensor = functional_call(
                 self.model, dict(self.weights), model_arguments(self.model, table, samples)
             )

@@ -129,7 +129,7 @@ class PackedTasks:
             changes = taken.changes.flatten(0, 1)
             path = self.targets.layers[layer]
             if f"{path}.weight" in dense:
-                dense[f"{path}.weight"] -= changes.T @ taken.inputs.flatten(0, 1)
+                dense[f"{path}.weight"] -= changes.T @ taken.inputs.flatten(0, 1).to(changes.dtype)
             if f"{path}.bias" in dense:
                 dense[f"{path}.bias"] -= changes.sum(0)
         moved = self.rows.index_select(0, self.copies.positions) - self.own

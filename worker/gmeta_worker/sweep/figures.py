@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from gmeta_worker.report.figures import label, to_png
 from gmeta_worker.report.style import ADAPTED, FAINT, NEUTRAL, UNADAPTED, new_figure, title
@@ -77,6 +77,9 @@ def _parameter_panel(axes: Axes, parameter: ParameterSpec, trials: Sequence[Tria
         places = [float(str(value)) for value in received]
         if parameter.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         if parameter.type == "int":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     else:

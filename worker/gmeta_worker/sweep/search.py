@@ -7,6 +7,7 @@ from collections.abc import Callable
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
+from gmeta_api.exit_codes import ExitCode
 from gmeta_worker.sweep.manifest import Params, Sweep
 from gmeta_worker.sweep.space import distributions, job_values
 from gmeta_worker.sweep.study import finished, sampler
@@ -44,7 +45,8 @@ def search(study: Study, sweep: Sweep, trials: int, run_trial: RunTrial, after_t
 def checked(outcome: Outcome) -> Outcome:
     """A trial whose metric nothing defines has failed."""
     if outcome.value is not None and math.isnan(outcome.value):
-        return Outcome("failed", None, "the metric is not a number: no task has both labels among its query rows", 0)
+        message = "the metric is not a number: no task of the split has both labels among its query rows"
+        return Outcome("failed", None, message, ExitCode.DATA)
     return outcome
 
 

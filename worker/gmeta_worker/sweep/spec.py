@@ -8,6 +8,8 @@ from gmeta_api.spec.base import ListMap, Rule, SpecModel
 from gmeta_api.spec.scalars import Seed
 
 Measure = Literal["auc", "gauc", "loss"]
+Bound = Annotated[float, Field(ge=-1e15, le=1e15)]
+"""An end of a distribution; whole numbers of this size are exact."""
 
 
 class ParameterSpec(SpecModel):
@@ -44,8 +46,8 @@ class ParameterSpec(SpecModel):
         ),
     ] = Field(description="Field of the job, as --set spells it.")
     type: Literal["float", "int", "categorical"] = Field(description="Kind of distribution.")
-    low: float | None = Field(default=None, description="Least value.")
-    high: float | None = Field(default=None, description="Greatest value, itself included.")
+    low: Bound | None = Field(default=None, description="Least value.")
+    high: Bound | None = Field(default=None, description="Greatest value, itself included.")
     log: bool = Field(default=False, description="Whether the logarithm is drawn evenly, rather than the value.")
     choices: Annotated[tuple[JsonValue, ...], Field(min_length=2, max_length=64)] | None = Field(
         default=None, description="Values of a categorical parameter."

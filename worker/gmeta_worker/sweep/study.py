@@ -38,6 +38,7 @@ def open_study(sweep: Sweep, out: Path) -> Iterator[Study]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _only_one(out):
+<<<<<<< HEAD
         study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(out / JOURNAL))),
             study_name=STUDY,
@@ -46,6 +47,10 @@ def open_study(sweep: Sweep, out: Path) -> Iterator[Study]:
             load_if_exists=True,
         )
         _begin_or_require_same(study, sweep, out)
+=======
+        study = _create_or_load(sweep, out / JOURNAL)
+        _require_same(study, sweep, out)
+>>>>>>> a047a7ea4a9e978a200d477e5d9332f5b85f866c
         _retry_broken(study)
         yield study
 
@@ -109,7 +114,33 @@ def _only_one(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+<<<<<<< HEAD
 def _begin_or_require_same(study: Study, sweep: Sweep, out: Path) -> None:
+=======
+def _create_or_load(sweep: Sweep, journal: Path) -> Study:
+    _repair(journal)
+    try:
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name=STUDY,
+            direction=sweep.spec.direction,
+            pruner=pruner(sweep),
+            load_if_exists=True,
+        )
+    except ValueError as error:
+        raise CheckpointError(f"{journal}: is damaged ({error}); use another --out") from error
+
+
+def _repair(journal: Path) -> None:
+    """Cut off a line that a crash cut short, and take away the lock that its writer has left: nobody else writes."""
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    if journal.exists():
+        data = journal.read_bytes()
+        os.truncate(journal, data.rfind(b"\n") + 1)
+
+
+def _require_same(study: Study, sweep: Sweep, out: Path) -> None:
+>>>>>>> a047a7ea4a9e978a200d477e5d9332f5b85f866c
     now = identity(sweep)
     before = study.user_attrs.get(MANIFEST)
     if before is None:

@@ -43,6 +43,7 @@ class Components:
         algorithms: how both learn, by the names that the phases of the run use.
         delivered: name of the last phase's, by which the model is evaluated.
         assembler: makes inputs of step batches.
+        forward_type: what the forward passes of training compute in; None for the weights' own type.
     """
 
     schema: Schema
@@ -55,6 +56,7 @@ class Components:
     algorithms: Mapping[str, Algorithm]
     delivered: str
     assembler: InputAssembler
+    forward_type: torch.dtype | None
 
     @property
     def algorithm(self) -> Algorithm:
@@ -102,7 +104,17 @@ def build_components(
     assembler = InputAssembler(schema, vocabularies, store, seed=seed, device=device)
     exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
     return Components(
-        schema, exact, vocabularies, store, group, exchange, model, algorithms, spec.algorithms[-1], assembler
+        schema,
+        exact,
+        vocabularies,
+        store,
+        group,
+        exchange,
+        model,
+        algorithms,
+        spec.algorithms[-1],
+        assembler,
+        torch.bfloat16 if spec.training.precision == "bfloat16" else None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gmeta_api.errors import DivergedError
 from gmeta_api.spec import OptimizerSpec
+from gmeta_worker.meta import forward_type
 from gmeta_worker.metaio import StepBatch
 from gmeta_worker.training.components import Components
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
@@ -83,7 +84,8 @@ class TrainingStep:
             rows = route.fetch(parts.store.lookup)
         with clock.measure("gradients"):
             algorithm = parts.algorithms[self._phases.algorithm_at(step)]
-            gradients = algorithm.gradients(parts.model, rows, inputs.samples)
+            with forward_type(parts.forward_type):
+                gradients = algorithm.gradients(parts.model, rows, inputs.samples)
         with clock.measure("exchange"):
             reduction = Reduction(parts.group, gradients, stop=self._stop())
             ids, row_sums = route.push(gradients.rows)  # while the dense gradients are on their way

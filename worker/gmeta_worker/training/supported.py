@@ -14,8 +14,6 @@ def check_supported(spec: Spec) -> None:
 
 
 def _unsupported(spec: Spec) -> Iterator[Problem]:
-    if spec.training.precision != "float32":
-        yield _problem("spec.training.precision", spec.training.precision, "float32")
     if spec.data.prepare is not None and len(spec.data.prepare.labels) > 1:
         count = f"{len(spec.data.prepare.labels)} labels"
         yield _problem("spec.data.prepare.labels", count, "one label; keep the first and make a dataset for each other")
