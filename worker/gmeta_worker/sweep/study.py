@@ -38,19 +38,8 @@ def open_study(sweep: Sweep, out: Path) -> Iterator[Study]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _only_one(out):
-<<<<<<< HEAD
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(out / JOURNAL))),
-            study_name=STUDY,
-            direction=sweep.spec.direction,
-            pruner=pruner(sweep),
-            load_if_exists=True,
-        )
-        _begin_or_require_same(study, sweep, out)
-=======
         study = _create_or_load(sweep, out / JOURNAL)
-        _require_same(study, sweep, out)
->>>>>>> a047a7ea4a9e978a200d477e5d9332f5b85f866c
+        _begin_or_require_same(study, sweep, out)
         _retry_broken(study)
         yield study
 
@@ -114,9 +103,6 @@ def _only_one(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-<<<<<<< HEAD
-def _begin_or_require_same(study: Study, sweep: Sweep, out: Path) -> None:
-=======
 def _create_or_load(sweep: Sweep, journal: Path) -> Study:
     _repair(journal)
     try:
@@ -139,8 +125,7 @@ def _repair(journal: Path) -> None:
         os.truncate(journal, data.rfind(b"\n") + 1)
 
 
-def _require_same(study: Study, sweep: Sweep, out: Path) -> None:
->>>>>>> a047a7ea4a9e978a200d477e5d9332f5b85f866c
+def _begin_or_require_same(study: Study, sweep: Sweep, out: Path) -> None:
     now = identity(sweep)
     before = study.user_attrs.get(MANIFEST)
     if before is None:
