@@ -39,11 +39,26 @@ def apply_settings(manifest: Mapping[str, Any], settings: Iterable[str]) -> dict
     return result
 
 
+def value_at(manifest: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value at a path that `apply_settings` would set, None where there is none."""
+    value: Any = manifest
+    for part in _parts(path):
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _parts(path: str) -> Location:
+    return tuple(int(index) if index else name for index, name in _PART.findall(path))
+
+
 def _apply(manifest: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals or not _PATH.fullmatch(path):
         raise _error(f"--set {setting}", "expected path=value, such as spec.meta.inner.steps=2")
-    parts = tuple(int(index) if index else name for index, name in _PART.findall(path))
+    parts = _parts(path)
     _check_path(parts)
     _assign(manifest, parts, parse_yaml(text, f"--set {path}"))
 

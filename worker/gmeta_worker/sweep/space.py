@@ -7,6 +7,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import JsonValue
 
+from gmeta_api.settings import value_at
 from gmeta_worker.sweep.spec import ParameterSpec
 
 
@@ -32,6 +33,24 @@ def job_values(space: Iterable[ParameterSpec], params: Mapping[str, Any]) -> dic
         parameter.path: params[parameter.path] if parameter.choices is None else json.loads(params[parameter.path])
         for parameter in space
     }
+
+
+def params_of(space: Iterable[ParameterSpec], job: Mapping[str, Any]) -> dict[str, Any]:
+    """Optuna's parameters for a job's own values; those that lie outside of the space are left out."""
+    own = ((parameter, value_at(job, parameter.path)) for parameter in space)
+    return {
+        parameter.path: value if parameter.choices is None else json.dumps(value)
+        for parameter, value in own
+        if _holds(parameter, value)
+    }
+
+
+def _holds(parameter: ParameterSpec, value: JsonValue) -> bool:
+    if parameter.choices is not None:
+        return value in parameter.choices
+    assert parameter.low is not None, "a rule of the manifest"
+    assert parameter.high is not None, "a rule of the manifest"
+    return isinstance(value, (int, float)) and parameter.low <= value <= parameter.high
 
 
 def ends(parameter: ParameterSpec) -> tuple[JsonValue, ...]:

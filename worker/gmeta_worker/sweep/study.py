@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gmeta_api.errors import CheckpointError, ManifestError, Problem
 from gmeta_api.shapes import Location, format_path
 from gmeta_worker.sweep.manifest import Sweep
+from gmeta_worker.sweep.space import params_of
 
 JOURNAL = "optuna.journal"
 STUDY = "sweep"
@@ -38,7 +39,7 @@ def open_study(sweep: Sweep, out: Path) -> Iterator[Study]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _only_one(out):
         study = _create_or_load(sweep, out / JOURNAL)
-        _require_same(study, sweep, out)
+        _begin_or_require_same(study, sweep, out)
         _retry_broken(study)
         yield study
 
@@ -124,10 +125,12 @@ def _repair(journal: Path) -> None:
         os.truncate(journal, data.rfind(b"\n") + 1)
 
 
-def _require_same(study: Study, sweep: Sweep, out: Path) -> None:
+def _begin_or_require_same(study: Study, sweep: Sweep, out: Path) -> None:
     now = identity(sweep)
     before = study.user_attrs.get(MANIFEST)
     if before is None:
+        if not study.trials:
+            study.enqueue_trial(params_of(sweep.spec.space, now["job"]))
         study.set_user_attr(MANIFEST, now)
         return
     changed = list(differences(before, now))
