@@ -46,6 +46,17 @@ def test_the_best_of_the_trials_is_the_best_value(sweep: MakeSweep, tmp_path: Pa
         assert trial.params["spec.model.top"] in ([8], [4, 4])
 
 
+def test_the_first_trial_is_the_job_as_it_is(sweep: MakeSweep, tmp_path: Path) -> None:
+    meta = {"algorithm": "MAML", "inner": {"steps": 4, "rate": 7.0}}
+    model = {"type": "DLRM", "embeddingDim": 4, "bottom": [4], "top": [4, 4]}
+    result = searched(sweep(job={"meta": meta, "model": model}), tmp_path / "out", Formula(), 2)
+    first, second = asked(result)
+    assert first["spec.meta.inner.steps"] == 4
+    assert first["spec.model.top"] == [4, 4]
+    assert first["spec.meta.inner.rate"] <= 1, "7 lies outside of the space, so it is drawn"
+    assert second != first
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_killed_search_goes_on_as_an_unbroken_one(sweep: MakeSweep, tmp_path: Path, sampler: str) -> None:
     made = sweep(sampler=sampler, pruner="none")
