@@ -142,6 +142,7 @@ class Coordinators:
             commits=1,
             last_evaluation=None,
             evaluations=0,
+            export=None,
             workers=workers,
             waiting=(),
             world_size=4,

@@ -82,6 +82,15 @@ class LastCheckpoint(SpecModel):
     )
 
 
+class ExportStatus(SpecModel):
+    """The newest whole export."""
+
+    volume: ShortText = Field(description="Volume that the export is on.")
+    path: Annotated[str, Field(max_length=1024)] = Field(description="Folder of the export, relative to the volume.")
+    step: Count = Field(description="Step of the commit that was exported.")
+    created: Timestamp = Field(description="When the export was made.")
+
+
 class LastFailure(SpecModel):
     """The last failure and what it was taken for."""
 
@@ -124,4 +133,5 @@ class Status(SpecModel):
     )
     restarts: RestartCounts | None = Field(default=None, description="How often something was started again.")
     last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
+    export: ExportStatus | None = Field(default=None, description="The newest whole export.")
     last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")

@@ -161,5 +161,14 @@ def activity(view: View, decision: Decision) -> tuple[str, str, str]:
     if PREPARE in view.slots:
         return "Preparing", "Preparing", "the dataset is being made"
     if len(view.newest) == len(view.slots) and all(view.runs(pod) or pod.ended for pod in view.newest.values()):
-        return "Running", "Training", "all pods run"
+        return _work(view)
     return "Pending", STARTING, "pods are starting"
+
+
+def _work(view: View) -> tuple[str, str, str]:
+    """What the pods of a job do that all run."""
+    report = view.report
+    export = report.export if report is not None and report.attempt == view.history.attempt else None
+    if export is not None and export.created is None:
+        return "Running", "Exporting", str(export)
+    return "Running", "Training", "all pods run"

@@ -3,6 +3,7 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -54,8 +55,9 @@ class OperatorMetrics:
         GCCollector(registry=self.registry)
 
     def show_jobs(self, jobs: Callable[[], Iterable[Resource]]) -> None:
-        """Add the number of jobs by state, counted at every scrape."""
+        """Add the number of jobs by state, and when their exports were made; looked up at every scrape."""
         self.registry.register(_JobsByState(jobs))
+        self.registry.register(_Exports(jobs))
 
     def show_queue(self, waiting: Callable[[], int], retrying: Callable[[], int]) -> None:
         """Add how many jobs wait for a pass, and of how many the last pass has failed."""
@@ -129,6 +131,34 @@ class _JobsByState(Collector):
         for state in (*STATES, OTHER):
             family.add_metric([state], counts[state])
         yield family
+
+
+class _Exports(Collector):
+    """Tells when exports were made, as the jobs' status has it."""
+
+    def __init__(self, jobs: Callable[[], Iterable[Resource]]) -> None:
+        self._jobs = jobs
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge, with a sample for each job that has exported."""
+        labels = ["namespace", "job_name", "volume", "path"]
+        text = "Unix time at which the newest export of a job was made."
+        family = GaugeMetricFamily("gmeta_job_export_created_seconds", text, labels=labels)
+        for job in self._jobs():
+            export = job.get("status", {}).get("export")
+            if export is not None and (created := _timestamp(export["created"])) is not None:
+                name = job["metadata"]["namespace"], job["metadata"]["name"]
+                family.add_metric([*name, export["volume"], export["path"]], created)
+        yield family
+
+
+def _timestamp(text: str) -> float | None:
+    """Unix time of a moment as a status has it; None for what somebody else has written there."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo is not None else None
 
 
 def _state(job: Resource) -> str:

@@ -3,9 +3,10 @@
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from gmeta_api.status import LARGEST, Count, LastCheckpoint, Progress
+from gmeta_api.status import LARGEST, Count, ExportStatus, LastCheckpoint, Progress, ShortText
+from gmeta_operator.timestamps import to_text
 
 
 class _Part(BaseModel):
@@ -59,6 +60,18 @@ class ReportedCommit(_Part):
     path: str
 
 
+class ReportedExport(_Part):
+    """The export that is whole or being made."""
+
+    volume: ShortText
+    path: Annotated[str, Field(max_length=1024)]
+    step: Count
+    created: AwareDatetime | None = None
+
+    def __str__(self) -> str:
+        return f"step {self.step} is being exported to {self.path} of volume {self.volume}"
+
+
 class ReportedEnd(_Part):
     """How the attempt ended."""
 
@@ -74,6 +87,7 @@ class Report(_Part):
     progress: ReportedProgress | None = None
     commit: ReportedCommit | None = None
     last_evaluation: ReportedEvaluation | None = None
+    export: ReportedExport | None = None
     finished: ReportedEnd | None = None
 
     @property
@@ -104,6 +118,14 @@ def progress_status(report: Report) -> dict[str, Any] | None:
 def checkpoint_status(report: Report) -> dict[str, Any] | None:
     """The report's newest commit as `status.lastCheckpoint`."""
     return None if report.commit is None else _camel(LastCheckpoint(**report.commit.model_dump()))
+
+
+def export_status(report: Report) -> dict[str, Any] | None:
+    """The report's export as `status.export`, once it is whole."""
+    export = report.export
+    if export is None or export.created is None:
+        return None
+    return _camel(ExportStatus(**export.model_dump(exclude={"created"}), created=to_text(export.created)))
 
 
 def _gauc(evaluation: ReportedEvaluation | None) -> float | None:

@@ -9,7 +9,7 @@ from gmeta_operator.conditions import activity, aspects, to_conditions
 from gmeta_operator.decide import Decision
 from gmeta_operator.failures import Failure, last_words
 from gmeta_operator.pods import COORDINATOR
-from gmeta_operator.report import Report, checkpoint_status, progress_status
+from gmeta_operator.report import Report, checkpoint_status, export_status, progress_status
 from gmeta_operator.timestamps import to_text
 from gmeta_operator.view import View
 
@@ -38,7 +38,7 @@ def active_status(view: View, decision: Decision, resource: Mapping[str, Any], i
 
 
 def _carried(before: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("startTime", "progress", "lastCheckpoint", "lastFailure")
+    kept = ("startTime", "progress", "lastCheckpoint", "export", "lastFailure")
     return {name: before[name] for name in kept if name in before}
 
 
@@ -70,7 +70,11 @@ def _newest_report(view: View) -> Report | None:
 def _reported(report: Report | None) -> dict[str, Any]:
     if report is None:
         return {}
-    parts = {"progress": progress_status(report), "lastCheckpoint": checkpoint_status(report)}
+    parts = {
+        "progress": progress_status(report),
+        "lastCheckpoint": checkpoint_status(report),
+        "export": export_status(report),
+    }
     return {name: part for name, part in parts.items() if part is not None}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from charts import Helm, of_kind
 from e2e_cluster import Cluster, wait_for
-from e2e_jobs import Jobs
+from e2e_jobs import EXPORTED, Jobs
 from e2e_release import HELM, Release
 from pod_monitor import scrape_configs, write_targets
 from prometheus import QUERIES, Prometheus
@@ -35,6 +35,8 @@ def test_every_query_of_the_dashboard_has_data(
         wait_for("a scrape of the operator", lambda: prometheus.ask("gmeta_operator_queue_depth") != [])
         jobs.submit("seen", training={"epochs": 2000})
         jobs.wait_for_commit("seen")
+        jobs.submit("exported", training=EXPORTED)
+        jobs.wait_for_end("exported")
         write_targets(targets, cluster.get("pods", "--all-namespaces")["items"])
         prometheus.wait_for_data(QUERIES, "seen", jobs.namespace)
         found = [(labels["pod"], labels["namespace"]) for labels, value in prometheus.ask("up") if value == 1]

@@ -16,7 +16,7 @@ from gmeta_operator.settings import Settings
 
 VERSIONS = sorted({version.removesuffix(".0") for version in all_versions()})
 CRD = ROOT / "crds/gmeta.dev_metatrainingjobs.yaml"
-UNKNOWN_TO_KUBERNETES = {"PodMonitor"}
+UNKNOWN_TO_KUBERNETES = {"PodMonitor", "PrometheusRule"}
 
 
 def container(values: dict[str, Any], helm: Helm) -> Any:
@@ -193,7 +193,7 @@ def test_the_pod_monitor_of_the_operator_finds_its_port(helm: Helm) -> None:
     assert monitor["metadata"]["name"] == "gmeta-operator"
     assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     assert "namespaceSelector" not in monitor["spec"], "its own namespace"
-    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "interval": "30s"}]
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "interval": "30s", "honorLabels": True}]
     assert "metrics" in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
 
 

@@ -48,6 +48,10 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
             {"networkPolicy": {"monitoringNamespaces": ["*"]}},
             "at '/networkPolicy/monitoringNamespaces/0': '*' does not",
         ),
+        (
+            {"prometheusRule": {"exportStaleAfterHours": 0}},
+            "at '/prometheusRule/exportStaleAfterHours': exclusiveMinimum: got 0, want 0",
+        ),
         ({"podMonitor": {"enabled": True}}, "at '/podMonitor': additional properties 'enabled' not allowed"),
         ({"podMonitor": {"operator": {"enabled": 1}}}, "at '/podMonitor/operator/enabled': got number, want boolean"),
         ({"podDisruptionBudget": {"enabled": "yes"}}, "at '/podDisruptionBudget/enabled': got string, want boolean"),

@@ -38,6 +38,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
             "operator": {"enabled": True},
             "labels": {"release": "prometheus"},
         },
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "exportStaleAfterHours": 36},
         "dashboard": {"enabled": True, "namespace": "monitoring", "annotations": {"grafana_folder": "Training"}},
     },
     "namespaces": {"namespaces": ["team-a", "team-b"], "podMonitor": {"jobs": {"enabled": True}}},

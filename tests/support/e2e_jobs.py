@@ -16,6 +16,9 @@ CHILDREN = ("pods,services,configmaps,networkpolicies", "-l", "gmeta.dev/job")
 ENDED = ("Succeeded", "Failed")
 LONG = {"epochs": 200}
 """Training that leaves time to disturb it."""
+EXPORT = {"name": "export", "export": {"volume": "runs", "path": "exports/movies"}}
+EXPORTED = {"epochs": None, "phases": [{"name": "train", "algorithm": "MAML", "epochs": 2}, EXPORT]}
+"""Training with an export at its end."""
 
 Status = dict[str, Any]
 
@@ -60,7 +63,7 @@ class Jobs:
         Args:
             name: of the job.
             volumes: claims of volumes, by the volume's name, that are others than `data` and `runs`.
-            groups: what is merged into groups of its spec.
+            groups: what is merged into groups of its spec; None removes a field.
         """
         manifest = copy.deepcopy(MANIFEST)
         spec = manifest["spec"]
@@ -70,7 +73,8 @@ class Jobs:
         spec["checkpoint"]["path"] = name
         spec["faultTolerance"] = {"restartBackoffSeconds": 1, "backoffLimit": 2}
         for group, changes in groups.items():
-            spec[group] = {**spec.get(group, {}), **changes}
+            merged = {**spec.get(group, {}), **changes}
+            spec[group] = {field: value for field, value in merged.items() if value is not None}
         self.apply({**manifest, "metadata": {"name": name}})
 
     def apply(self, manifest: dict[str, Any]) -> None:

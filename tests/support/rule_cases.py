@@ -47,6 +47,23 @@ def _prior(kind: str, setting: str) -> str:
     return f"{PREPARE}.features[3]={{name: movie_prior, type: {kind}, columns: [movie_id], {setting}}}"
 
 
+def _export(fields: str) -> str:
+    """An export phase."""
+    return f"{{name: b, export: {fields}}}"
+
+
+def _embeddings(fields: str) -> str:
+    """An export phase with meta embeddings."""
+    return _export(f"{{volume: runs, path: out, metaEmbeddings: {fields}}}")
+
+
+def _claimed(read_only: str) -> str:
+    """A third volume, on a claim."""
+    return f"spec.volumes[2]={{name: out, persistentVolumeClaim: {{claimName: out, readOnly: {read_only}}}}}"
+
+
+TRAIN = "{name: a, algorithm: MAML, epochs: 1}"
+EXPORT = _export("{volume: runs, path: out}")
 RELATIVE = "must be relative to the volume: no leading '/' and no '..'"
 UNIQUE = "two items have the same name; every name must be unique"
 ROWS_NEEDED = "a hash vocabulary needs its number of rows"
@@ -288,6 +305,52 @@ RULE_CASES: list[RuleCase] = [
         ["spec.training.phases=[{name: a, algorithm: Joint, steps: 1}]"],
         ["spec.training.phases=[{name: a, algorithm: Joint}]"],
         "spec.training.phases[0]: set exactly one of epochs and steps",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {EXPORT}]"],
+        ["spec.training.phases=[{name: a}]"],
+        "spec.training.phases[0]: set exactly one of algorithm and export",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {{name: b, export: {{volume: runs, path: out}}}}]"],
+        [f"spec.training.phases=[{TRAIN}, {{name: b, epochs: 1, export: {{volume: runs, path: out}}}}]"],
+        "spec.training.phases[1]: an export has no length; remove epochs and steps",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {EXPORT}]"],
+        [f"spec.training.phases=[{EXPORT}, {TRAIN}]"],
+        "spec.training.phases: only the last phase may be an export",
+    ),
+    (
+        [f"spec.training={{initFrom: {{volume: runs, path: a}}, phases: [{EXPORT}]}}"],
+        [f"spec.training={{phases: [{EXPORT}]}}"],
+        "spec.training.phases: a job that only exports has nothing trained; add a phase with an algorithm before the "
+        "export, or set initFrom to the run that is exported",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {_export('{volume: runs, path: out/a}')}]"],
+        [f"spec.training.phases=[{TRAIN}, {_export('{volume: runs, path: /out}')}]"],
+        f"spec.training.phases[1].export.path: {RELATIVE}; received '/out'",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {_export('{volume: runs, path: out}')}]"],
+        [f"spec.training.phases=[{TRAIN}, {_export('{volume: none, path: out}')}]"],
+        "spec.training.phases: the export's volume must be the name of one of spec.volumes",
+    ),
+    (
+        [_claimed("false"), f"spec.training.phases=[{TRAIN}, {_export('{volume: out, path: out}')}]"],
+        [_claimed("true"), f"spec.training.phases=[{TRAIN}, {_export('{volume: out, path: out}')}]"],
+        "spec.training.phases: the export's volume must be one that can be written; set readOnly of its claim to false",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {_embeddings('{volume: data, support: s.csv}')}]"],
+        [f"spec.training.phases=[{TRAIN}, {_embeddings('{volume: none, support: s.csv}')}]"],
+        "spec.training.phases: the volume of metaEmbeddings must be the name of one of spec.volumes",
+    ),
+    (
+        [f"spec.training.phases=[{TRAIN}, {_embeddings('{volume: data, support: a/s.csv}')}]"],
+        [f"spec.training.phases=[{TRAIN}, {_embeddings('{volume: data, support: ../s.csv}')}]"],
+        f"spec.training.phases[1].export.metaEmbeddings.support: {RELATIVE}; received '../s.csv'",
     ),
     (
         ["spec.training={epochs: 1, evaluation: {everySteps: 5}}"],

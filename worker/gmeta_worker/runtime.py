@@ -76,11 +76,7 @@ class Runtime:
     @property
     def data_folder(self) -> Path:
         """The volume of the dataset, and of the source that it is prepared from."""
-        name = self.document.spec.data.volume
-        folder = self.volumes[name]
-        if isinstance(folder, ObjectPath):
-            raise _problem("spec.data.volume", f"'{name}' is an object store; data is read from folders only")
-        return folder
+        return self.local_folder(self.document.spec.data.volume, "spec.data.volume")
 
     @property
     def run_folder(self) -> Folder:
@@ -93,6 +89,17 @@ class Runtime:
         """The run, or the commit, that training starts from; None where it starts from fresh weights."""
         origin = self.document.spec.training.init_from
         return None if origin is None else self.volumes[origin.volume] / origin.path
+
+    def local_folder(self, name: str, field: str) -> Path:
+        """The folder of a volume that `field` of the manifest names.
+
+        Raises:
+            ManifestError: the volume is an object store.
+        """
+        folder = self.volumes[name]
+        if isinstance(folder, ObjectPath):
+            raise _problem(field, f"'{name}' is an object store; only runs are kept there, data and exports in folders")
+        return folder
 
 
 def _open_volume(spec: Spec, name: str, place: str) -> Folder:

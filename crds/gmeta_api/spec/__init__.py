@@ -21,7 +21,15 @@ from gmeta_api.spec.prepare import (
 )
 from gmeta_api.spec.run_policy import RunPolicySpec
 from gmeta_api.spec.scheduling import GangSpec, SchedulingSpec
-from gmeta_api.spec.training import EarlyStopSpec, EvaluationSpec, InitFromSpec, PhaseSpec, TrainingSpec
+from gmeta_api.spec.training import (
+    EarlyStopSpec,
+    EvaluationSpec,
+    ExportSpec,
+    InitFromSpec,
+    MetaEmbeddingsSpec,
+    PhaseSpec,
+    TrainingSpec,
+)
 from gmeta_api.spec.volumes import VolumeSpec
 from gmeta_api.spec.workers import CoordinatorSpec, WorkersSpec
 
@@ -38,6 +46,7 @@ __all__ = [
     "EarlyStopSpec",
     "EnvVar",
     "EvaluationSpec",
+    "ExportSpec",
     "FailureRuleSpec",
     "FaultToleranceSpec",
     "FeatureSpec",
@@ -46,6 +55,7 @@ __all__ = [
     "InnerSpec",
     "JoinSpec",
     "LabelSpec",
+    "MetaEmbeddingsSpec",
     "MetaSpec",
     "MetaTrainingJob",
     "Metadata",

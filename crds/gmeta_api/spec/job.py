@@ -31,6 +31,11 @@ MAX_NAME_LENGTH = 63 - len(LONGEST_CHILD_SUFFIX)
 """The children's names are DNS labels."""
 
 
+def _of_exports(condition: str) -> str:
+    """The CEL expression that a condition holds for `p`, where that is an export phase."""
+    return f"!has(self.training.phases) || self.training.phases.all(p, !has(p.export) || {condition})"
+
+
 class Spec(SpecModel):
     """What a job should be."""
 
@@ -55,6 +60,26 @@ class Spec(SpecModel):
             "!has(self.training.initFrom) || self.volumes.exists(v, v.name == self.training.initFrom.volume)",
             "must be the name of one of spec.volumes",
             "training.initFrom.volume",
+        ),
+        Rule(
+            _of_exports("self.volumes.exists(v, v.name == p.export.volume)"),
+            "the export's volume must be the name of one of spec.volumes",
+            "training.phases",
+        ),
+        Rule(
+            _of_exports(
+                "self.volumes.all(v, v.name != p.export.volume || !has(v.persistentVolumeClaim)"
+                " || !v.persistentVolumeClaim.readOnly)"
+            ),
+            "the export's volume must be one that can be written; set readOnly of its claim to false",
+            "training.phases",
+        ),
+        Rule(
+            _of_exports(
+                "!has(p.export.metaEmbeddings) || self.volumes.exists(v, v.name == p.export.metaEmbeddings.volume)"
+            ),
+            "the volume of metaEmbeddings must be the name of one of spec.volumes",
+            "training.phases",
         ),
     )
 
@@ -93,7 +118,8 @@ class Spec(SpecModel):
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Those of the training phases in order, or the job's one; evaluation and delivery go by the last."""
-        return tuple(phase.algorithm for phase in self.training.phases or ()) or (self.meta.algorithm,)
+        own = tuple(phase.algorithm for phase in self.training.trained_phases if phase.algorithm is not None)
+        return own or (self.meta.algorithm,)
 
 
 class Metadata(SpecModel):

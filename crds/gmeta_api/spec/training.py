@@ -57,17 +57,51 @@ class InitFromSpec(SpecModel):
     optimizer: bool = Field(default=False, description="Whether the optimisers' state is taken over too.")
 
 
+class MetaEmbeddingsSpec(SpecModel):
+    """Support rows of tasks whose meta embeddings are exported with the model."""
+
+    volume: DnsLabel = Field(description="Volume that holds the support rows.")
+    support: RelativePath = Field(
+        description="CSV, TSV or Parquet file of labelled rows, as `gmeta adapt` reads it, relative to the volume."
+    )
+
+
+class ExportSpec(SpecModel):
+    """Writing what the run delivers, its best commit or else its newest, for production."""
+
+    volume: DnsLabel = Field(description="Volume that the export goes to.")
+    path: RelativePath = Field(description="Folder of the export, relative to the volume; an older export is replaced.")
+    meta_embeddings: MetaEmbeddingsSpec | None = Field(
+        default=None, description="Tasks whose meta embeddings are exported too; else none are."
+    )
+
+
 class PhaseSpec(SpecModel):
-    """A part of the run with its own algorithm."""
+    """A part of the run: training with its own algorithm, or the export at the end."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.epochs) != has(self.steps)", "set exactly one of epochs and steps"),
+        Rule("has(self.algorithm) != has(self.export)", "set exactly one of algorithm and export"),
+        Rule(
+            "!has(self.algorithm) || has(self.epochs) != has(self.steps)",
+            "set exactly one of epochs and steps",
+        ),
+        Rule(
+            "!has(self.export) || !(has(self.epochs) || has(self.steps))",
+            "an export has no length; remove epochs and steps",
+        ),
     )
 
     name: Identifier = Field(description="Name of the phase, unique in the run.")
-    algorithm: AlgorithmType = Field(description="Algorithm of the phase.")
+    algorithm: AlgorithmType | None = Field(
+        default=None, description="Algorithm that is trained in the phase; either this or export."
+    )
     epochs: EpochCount | None = Field(default=None, description="Length in epochs; either this or steps.")
     steps: StepCount | None = Field(default=None, description="Length in steps; either this or epochs.")
+    export: ExportSpec | None = Field(
+        default=None,
+        description="Export of what the phases before have trained, or of initFrom where there are none; the last "
+        "phase only.",
+    )
 
 
 class TrainingSpec(SpecModel):
@@ -77,6 +111,18 @@ class TrainingSpec(SpecModel):
         Rule(
             "(has(self.epochs) ? 1 : 0) + (has(self.steps) ? 1 : 0) + (has(self.phases) ? 1 : 0) == 1",
             "set exactly one of epochs, steps and phases",
+        ),
+        Rule(
+            "!has(self.phases)"
+            " || self.phases.all(p, !has(p.export) || p.name == self.phases[size(self.phases) - 1].name)",
+            "only the last phase may be an export",
+            "phases",
+        ),
+        Rule(
+            "!has(self.phases) || self.phases.exists(p, !has(p.export)) || has(self.initFrom)",
+            "a job that only exports has nothing trained; add a phase with an algorithm before the export, or set "
+            "initFrom to the run that is exported",
+            "phases",
         ),
     )
 
@@ -107,3 +153,18 @@ class TrainingSpec(SpecModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the model is trained; auto takes the GPU where there is one."
     )
+
+    @property
+    def trained_phases(self) -> tuple[PhaseSpec, ...]:
+        """The phases that train; none where the job has one algorithm, or only exports."""
+        return tuple(phase for phase in self.phases or () if phase.export is None)
+
+    @property
+    def export(self) -> ExportSpec | None:
+        """What is done once everything is trained."""
+        return None if self.phases is None else self.phases[-1].export
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train: a job may only export another run."""
+        return self.phases is None or bool(self.trained_phases)

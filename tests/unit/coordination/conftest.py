@@ -8,6 +8,7 @@ from gmeta_worker.checkpoint import FileEntry, Layout, Ledger, Table
 from gmeta_worker.coordination.messages import (
     Beat,
     Evaluation,
+    Export,
     Finish,
     Formed,
     Join,
@@ -73,6 +74,10 @@ class Messages:
         sender = {"attempt": 0, "generation": 1, "rank": 0}
         defaults = {**sender, "epoch": 0, "step": step, "split": "valid", "rows": rows, "auc": 0.65}
         return Evaluation(**(defaults | fields))
+
+    def export(self, step: int = 5, **fields: Any) -> Export:
+        defaults = {"attempt": 0, "generation": 1, "rank": 0, "volume": "runs", "path": "exports/a", "step": step}
+        return Export(**(defaults | fields))
 
     def files(self, variant: int = 0) -> tuple[FileEntry, ...]:
         return (

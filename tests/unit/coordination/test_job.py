@@ -39,11 +39,12 @@ def test_a_job_goes_on_where_it_was(
         assert job.handle(write_shard(5)) == Committed(step=5)
         job.handle(messages.evaluation(5))
         job.handle(messages.progress(7))
+        job.handle(messages.export(5))
         before, announced = job.status(), job.handle(messages.join())
     with open_job(make_document(), tmp_path) as job:
         after = job.status()
         assert job.handle(messages.join()) == announced
-        assert len(job.events) == 5
+        assert len(job.events) == 6
     assert _without_clock(after) == _without_clock(before)
 
 

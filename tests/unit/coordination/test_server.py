@@ -71,7 +71,7 @@ def test_a_bad_message_is_explained(body: bytes, message: str, serve: Callable[[
 def test_unknown_addresses_and_versions_are_explained(serve: Callable[[Talk], None]) -> None:
     known = (
         "is unknown; this coordinator speaks version v1: POST /v1/join, POST /v1/beat, POST /v1/leave, "
-        "POST /v1/progress, POST /v1/evaluation, POST /v1/shard-written, POST /v1/finish, "
+        "POST /v1/progress, POST /v1/evaluation, POST /v1/shard-written, POST /v1/export, POST /v1/finish, "
         "GET /v1/status, GET /healthz, GET /metrics"
     )
 

@@ -65,7 +65,19 @@ def test_the_old_process_cannot_come_back(messages: Any) -> None:
     assert result.state.generation == 2
 
 
-@pytest.mark.parametrize("kind", ["join", "progress", "finish"])
+def test_an_export_is_told_until_it_is_whole_or_broken_off(messages: Any) -> None:
+    begun, whole = messages.export(), messages.export(created="2026-01-02T12:00:00Z")
+    first = after(fresh(), messages.join(), begun)
+    assert first.effects == (Append(begun, 1.0, 1),)
+    assert transition(first.state, begun, 2.0).effects == (), "the same again"
+    assert status_of(first.state, JOB, None, 2.0).export == begun
+    broken_off = after(first.state, messages.join("process-b")).state
+    assert status_of(broken_off, JOB, None, 9.0).export is None
+    made = after(first.state, whole, messages.join("process-b")).state
+    assert status_of(made, JOB, None, 9.0).export == whole
+
+
+@pytest.mark.parametrize("kind", ["join", "progress", "export", "finish"])
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_other_attempts_are_fenced(messages: Any, kind: str, attempt: int) -> None:
     result = after(fresh(attempt=2), getattr(messages, kind)(attempt=attempt))

@@ -54,6 +54,7 @@ def coordinator_families() -> list[Metric]:
         commits=1,
         last_evaluation=None,
         evaluations=0,
+        export=None,
         workers=(),
         waiting=(),
         world_size=3,
@@ -68,7 +69,9 @@ def coordinator_families() -> list[Metric]:
 def operator_families() -> list[Metric]:
     """The metrics of an operator to which everything has happened, without those of its process."""
     metrics = OperatorMetrics()
-    metrics.show_jobs(lambda: ())
+    export = {"volume": "runs", "path": "exports/a", "created": "2026-01-02T12:00:00Z"}
+    job = {"metadata": {"name": "demo", "namespace": "lab"}, "status": {"state": "Succeeded", "export": export}}
+    metrics.show_jobs(lambda: (job,))
     metrics.show_queue(waiting=lambda: 0, retrying=lambda: 0)
     with pytest.raises(ValueError, match="bug"), metrics.reconciling(waited=0.1):
         raise ValueError("bug")

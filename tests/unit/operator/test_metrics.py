@@ -72,6 +72,19 @@ def test_jobs_are_counted_by_state_anew_each_time() -> None:
     assert {state: count for state, count in found.items() if count} == {"Pending": 1, "Running": 2, "Other": 1}
 
 
+def test_the_time_of_an_export_is_that_of_the_status() -> None:
+    def exported(name: str, created: str) -> dict[str, Any]:
+        status = {"export": {"volume": "runs", "path": "exports/a", "step": 5, "created": created}}
+        return {"metadata": {"namespace": "team", "name": name}, "status": status}
+
+    metrics = OperatorMetrics()
+    jobs = [exported("first", "1970-01-02T00:00:00Z"), exported("wrong", "yesterday"), exported("naive", "1970-01-02")]
+    metrics.show_jobs(lambda: [*jobs, {"metadata": {}}])
+    (family,) = (each for each in metrics.registry.collect() if each.name == "gmeta_job_export_created_seconds")
+    labels = {"namespace": "team", "job_name": "first", "volume": "runs", "path": "exports/a"}
+    assert [(sample.labels, sample.value) for sample in family.samples] == [(labels, 86400.0)]
+
+
 @in_a_loop
 async def test_the_first_pods_of_a_new_job_are_timed_once() -> None:
     server = Server(manifest(workers={"replicas": 1}))

@@ -101,6 +101,39 @@ def test_running_shows_progress_and_repeats_nothing() -> None:
     story(tell)
 
 
+def test_an_export_is_told_and_kept() -> None:
+    place = {"volume": "runs", "path": "exports/a", "step": 40}
+
+    def tell(server: Server, operator: Operator) -> None:
+        server.report = read_report(report(export={**place, "created": None}))
+        begin(server, operator)
+        status = operator.sync(5)
+        assert (status["state"], status["reason"]) == ("Running", "Exporting")
+        assert told(status)["Succeeded"] == ("Exporting", "step 40 is being exported to exports/a of volume runs")
+        assert "export" not in status
+        server.end("movies-w0-0", 0)
+        made = {**place, "created": "2026-01-02T13:00:00.5+01:00"}
+        server.end("movies-coordinator-0", 0, report(finished=DONE, export=made))
+        status = operator.sync(5)
+        assert (status["state"], status["export"]) == ("Succeeded", {**place, "created": "2026-01-02T12:00:00Z"})
+        server.live.clear()
+        operator.sync(1)
+        assert server.job is not None
+        assert server.job["status"]["export"]["step"] == 40
+
+    story(tell)
+
+
+def test_an_export_that_a_former_attempt_began_is_not_told() -> None:
+    def tell(server: Server, operator: Operator) -> None:
+        begun = {"volume": "runs", "path": "exports/a", "step": 40, "created": None}
+        server.report = read_report(report(attempt=7, export=begun))
+        begin(server, operator)
+        assert operator.sync(5)["reason"] == "Training"
+
+    story(tell)
+
+
 def test_success_takes_the_last_words_and_makes_nothing_again() -> None:
     def tell(server: Server, operator: Operator) -> None:
         begin(server, operator)

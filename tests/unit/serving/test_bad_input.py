@@ -93,7 +93,7 @@ def _shorten(path: Path) -> None:
 
 def _alter(path: Path) -> None:
     content = path.read_bytes()
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 0xFF]))
 
 
 DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {

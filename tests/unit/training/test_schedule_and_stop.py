@@ -1,14 +1,19 @@
 """Learning-rate schedules, early stopping, and when an evaluation is due."""
 
 import math
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gmeta_api.spec import EarlyStopSpec, EvaluationSpec, ScheduleSpec, TrainingSpec
+from gmeta_worker.checkpoint import Ledger
+from gmeta_worker.metaio import StepReader
 from gmeta_worker.training.early_stop import Progress, observe, should_stop
-from gmeta_worker.training.loop import evaluation_due
+from gmeta_worker.training.loop import LoopActions, Position, Stop, TrainingLoop, evaluation_due
+from gmeta_worker.training.phase_plan import PhasePlan
+from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.schedule import learning_rate
 
 LINEAR = ScheduleSpec(type="linear", warmup_steps=10, min_rate=0.1)
@@ -67,3 +72,22 @@ def test_evaluations_fall_on_epochs_or_steps_and_on_the_last_step() -> None:
     by_steps = TrainingSpec(epochs=5, evaluation=EvaluationSpec(every_steps=7))
     assert [step for step in range(1, 26) if evaluation_due(by_epoch, step, 5, 25)] == [10, 20, 25]
     assert [step for step in range(1, 26) if evaluation_due(by_steps, step, 5, 25)] == [7, 14, 21, 25]
+
+
+class NoReader:
+    """A reader of an epoch of 5 steps that must not be read."""
+
+    def steps(self) -> int:
+        return 5
+
+
+def test_a_run_that_has_stopped_early_does_not_train_again() -> None:
+    def forbidden(*_: object) -> Any:
+        raise AssertionError("the run has ended")
+
+    spec = TrainingSpec(epochs=5, early_stop=EarlyStopSpec(patience=2))
+    actions = LoopActions(forbidden, forbidden, forbidden, forbidden)
+    phases, reader = PhasePlan(("MAML",), (0,), 25), cast("StepReader", NoReader())
+    position = Position(Ledger(global_step=15), Progress(best=0.6, since_best=2))
+    loop = TrainingLoop(spec, 10, phases, reader, actions, PhaseClock())
+    assert loop.run(position) == (position, Stop.EARLY)

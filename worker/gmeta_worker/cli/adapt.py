@@ -10,6 +10,7 @@ import torch
 
 from gmeta_api.errors import DataError
 from gmeta_worker.serving import Adaptation
+from gmeta_worker.serving.meta_embeddings import write_meta_embeddings
 
 EPILOG = """\b
 Examples:
@@ -36,23 +37,19 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
     if meta_embeddings == (query is not None):
         raise click.UsageError("give --query FILE or --meta-embeddings, one of the two")
     adaptation = Adaptation(export)
-    rows = adaptation.read(support, labelled=True)
-    if query is None:
-        tasks, vectors = adaptation.meta_embeddings(rows)
-        kind = pa.list_(pa.float32(), vectors.shape[1])
-        embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=kind)
-        table = pa.table({"task": tasks, "embedding": embedding})
-    else:
-        asked = adaptation.read(query, labelled=False)
-        score = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
-        table = pa.table({"task": asked.tasks, "row": np.arange(len(score)), "score": score})
-    _write(out, table)
-    click.echo(f"{out}: {table.num_rows:,} {'scores' if query else 'meta embeddings'}")
-
-
-def _write(out: Path, table: pa.Table) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, out)
+        if query is None:
+            done = f"{write_meta_embeddings(adaptation, support, out):,} meta embeddings"
+        else:
+            done = f"{_write_scores(adaptation, support, query, out):,} scores"
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; check the folder and its free space") from error
+    click.echo(f"{out}: {done}")
+
+
+def _write_scores(adaptation: Adaptation, support: Path, query: Path, out: Path) -> int:
+    rows, asked = adaptation.read(support, labelled=True), adaptation.read(query, labelled=False)
+    score = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
+    pq.write_table(pa.table({"task": asked.tasks, "row": np.arange(len(score)), "score": score}), out)
+    return len(score)

@@ -43,6 +43,8 @@ def summary(job: MetaTrainingJob) -> Iterator[str]:
 def length(job: MetaTrainingJob) -> str:
     """How long the job trains, in words."""
     training = job.spec.training
+    if not training.trains:
+        return "an export only"
     if training.phases is not None:
         return f"{len(training.phases)} phase{'' if len(training.phases) == 1 else 's'}"
     return f"{training.steps} steps" if training.epochs is None else f"{training.epochs} epochs"

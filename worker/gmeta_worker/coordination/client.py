@@ -17,6 +17,7 @@ from gmeta_worker.coordination.messages import (
     Committed,
     Ended,
     Evaluation,
+    Export,
     Finish,
     Join,
     Leave,
@@ -142,6 +143,15 @@ class CoordinatorClient:
         while not isinstance(reply := self._deliver("shard-written", shard, HANDED_IN), Committed):
             self._sleep(next(pauses))
         return reply
+
+    def export(self, export: Export) -> None:
+        """Tell of an export.
+
+        Raises:
+            FencedError: another process has taken over.
+            CoordinationError: the coordinator cannot be reached.
+        """
+        self._deliver("export", export, ACCEPTED)
 
     def finish(self, finish: Finish) -> None:
         """Tell how the attempt has ended.

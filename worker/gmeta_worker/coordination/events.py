@@ -110,7 +110,7 @@ def to_line(event: Event) -> bytes:
     return event.model_dump_json().encode() + b"\n"
 
 
-def read_events(path: Path) -> tuple[Event, ...]:
+def read_events(path: Folder) -> tuple[Event, ...]:
     """Read an event file, without a last line that is still being written.
 
     Raises:

@@ -7,7 +7,7 @@ Totals (`step`, `samples`, `tasks`) count since the job began, as the ledger doe
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from gmeta_worker.checkpoint.ledger import Ledger
 from gmeta_worker.checkpoint.manifest import FileEntry, Layout, Score
@@ -146,6 +146,16 @@ class ShardWritten(FromMember):
         return self
 
 
+class Export(FromMember):
+    """What the run delivers is being exported, or has been."""
+
+    kind: Literal["export"] = "export"
+    volume: str = Field(max_length=63)
+    path: str = Field(max_length=512, description="Folder of the export, relative to the volume.")
+    step: NonNegativeInt = Field(description="Global step of the commit that is exported.")
+    created: AwareDatetime | None = Field(default=None, description="When it was made; null until it is whole.")
+
+
 class Finish(Record):
     """The end of the attempt, said by a member, or (without a generation) by what supervises the members."""
 
@@ -157,7 +167,7 @@ class Finish(Record):
     exit_code: NonNegativeInt = Field(le=255)
 
 
-Message = Join | Beat | Leave | Progress | Evaluation | ShardWritten | Finish
+Message = Join | Beat | Leave | Progress | Evaluation | ShardWritten | Export | Finish
 
 
 class CommitRef(Record):
@@ -192,7 +202,7 @@ class Formed(Record):
     reason: str = Field(default="", description="The same in words.")
 
 
-Recorded = Formed | Progress | Evaluation | ShardWritten | Finish
+Recorded = Formed | Progress | Evaluation | ShardWritten | Export | Finish
 """What is kept among the job's events."""
 
 

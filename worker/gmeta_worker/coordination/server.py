@@ -17,6 +17,7 @@ from gmeta_worker.coordination.messages import (
     API_VERSION,
     Beat,
     Evaluation,
+    Export,
     Finish,
     Join,
     Leave,
@@ -34,6 +35,7 @@ ROUTES: dict[str, type[Message]] = {
     "progress": Progress,
     "evaluation": Evaluation,
     "shard-written": ShardWritten,
+    "export": Export,
     "finish": Finish,
 }
 

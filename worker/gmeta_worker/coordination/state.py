@@ -16,6 +16,7 @@ from gmeta_worker.coordination.messages import (
     CommitRef,
     Ended,
     Evaluation,
+    Export,
     Finish,
     Formed,
     FromMember,
@@ -57,6 +58,7 @@ class State:
         window: sightings that the rates are computed from.
         evaluation: newest evaluation.
         evaluations: evaluations received in this attempt.
+        export: the export that is being made, or was made last.
         finished: how the attempt ended; after it members are only told so.
     """
 
@@ -71,6 +73,7 @@ class State:
     window: tuple[Sighting, ...] = ()
     evaluation: Evaluation | None = None
     evaluations: int = 0
+    export: Export | None = None
     finished: Finish | None = None
 
     @property
@@ -127,6 +130,8 @@ def _decide(state: State, message: Message, now: float) -> Transition:
             return _evaluation(state, message, now)
         case ShardWritten():
             return _shard_written(state, message, now)
+        case Export():
+            return _export(state, message, now)
         case Finish():
             return _finish(state, message, now)
         case Progress():
@@ -286,6 +291,12 @@ def _shard_written(state: State, message: ShardWritten, now: float) -> Transitio
         return Transition(after, done.reply)
     after = replace(after, membership=committed(state.membership))
     return Transition(after, done.reply, (Publish(done.publish), Append(done.lead, now, state.generation)))
+
+
+def _export(state: State, message: Export, now: float) -> Transition:
+    if message == state.export:
+        return Transition(state, Accepted())
+    return Transition(replace(state, export=message), Accepted(), (Append(message, now, state.generation),))
 
 
 def _finish(state: State, message: Finish, now: float) -> Transition:

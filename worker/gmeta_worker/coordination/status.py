@@ -9,7 +9,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint.record import Measure, Record
 from gmeta_worker.coordination.membership import Membership
-from gmeta_worker.coordination.messages import Cause, CommitRef, Evaluation, Finish, Outcome
+from gmeta_worker.coordination.messages import Cause, CommitRef, Evaluation, Export, Finish, Outcome
 from gmeta_worker.coordination.rates import rates
 from gmeta_worker.coordination.state import State, commit_ref
 
@@ -56,6 +56,7 @@ class Status(Record):
     commits: NonNegativeInt
     last_evaluation: Evaluation | None
     evaluations: NonNegativeInt
+    export: Export | None
     workers: tuple[WorkerStatus, ...]
     waiting: tuple[NonNegativeInt, ...]
     world_size: NonNegativeInt
@@ -78,6 +79,7 @@ def status_of(state: State, job: JobIdentity, epochs: int | None, now: float) ->
         commits=state.commits.made,
         last_evaluation=state.evaluation and state.evaluation.model_copy(update={"classes": ()}),
         evaluations=state.evaluations,
+        export=_export(state),
         workers=tuple(_workers(membership, now)),
         waiting=tuple(membership.waiting),
         world_size=membership.world_size,
@@ -92,6 +94,12 @@ def _job_state(state: State) -> JobState:
     if state.finished:
         return state.finished.outcome
     return "running" if state.membership.members else "pending"
+
+
+def _export(state: State) -> Export | None:
+    """The export that is whole or being made; one that was broken off with its round is neither."""
+    export = state.export
+    return export if export and (export.created or export.generation == state.generation) else None
 
 
 def _progress(state: State, epochs: int | None) -> ProgressStatus | None:

@@ -155,7 +155,7 @@ class TaskContext:
             changes = layout.tile(gradient.reshape(layout.rows, gradient.shape[-1]) * -size)
             inputs = call.inputs if differentiable else call.inputs.detach()
             key = (call.layer, call.per_sample)
-            steps[key] = _joined(steps.get(key), Factors(inputs, changes))
+            steps[key] = _joined(steps.get(key), Factors(inputs, changes), differentiable=differentiable)
         return steps
 
     def _rows_per_sample(self, layer: nn.Module, x: Tensor) -> int:
@@ -168,9 +168,12 @@ class TaskContext:
         return int(np.prod(x.shape[1:-1]))
 
 
-def _joined(before: Factors | None, step: Factors) -> Factors:
+def _joined(before: Factors | None, step: Factors, *, differentiable: bool) -> Factors:
+    """All steps so far; where a layer has the same inputs in every step, as the lowest does, their changes add up."""
     if before is None:
         return step
+    if not differentiable and torch.equal(before.inputs, step.inputs):
+        return Factors(before.inputs, before.changes + step.changes)
     return Factors(torch.cat([before.inputs, step.inputs], 1), torch.cat([before.changes, step.changes], 1))
 
 

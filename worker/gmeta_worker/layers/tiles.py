@@ -88,7 +88,7 @@ class TilePairs:
 
 def _weighted_sum(left: Tensor, right: Tensor, values: Tensor, constant: float) -> Tensor:
     dots = torch.bmm(left, right.transpose(1, 2))
-    return torch.bmm(dots + constant if constant else dots, values)
+    return torch.bmm(dots.add_(constant) if constant else dots, values)
 
 
 def tile_height(lengths: Ints) -> int:

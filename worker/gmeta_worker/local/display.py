@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gmeta_worker.coordination.messages import Export
 from gmeta_worker.coordination.status import Status
 
 PLAIN_SECONDS = 5.0
@@ -31,9 +32,10 @@ class ProgressDisplay:
         self._next_plain = 0.0
         self._evaluations = 0
         self._generation = 0
+        self._exported: Export | None = None
 
     def show(self, status: Status) -> None:
-        """Show `status`; a new evaluation and a new round get lines of their own that stay."""
+        """Show `status`; a new evaluation, a new round and an export get lines of their own that stay."""
         progress = status.progress
         if status.generation > self._generation:
             self._generation = status.generation
@@ -42,6 +44,9 @@ class ProgressDisplay:
         if status.evaluations > self._evaluations and progress is not None:
             self._evaluations = status.evaluations
             self._console.print(evaluation_line(status), highlight=False, soft_wrap=True)
+        if status.export is not None and status.export != self._exported:
+            self._exported = status.export
+            self._console.print(export_line(status.export), markup=False, highlight=False, soft_wrap=True)
         if progress is None:
             return
         self._bar.update(
@@ -83,6 +88,12 @@ def round_line(status: Status) -> str:
     start = f"step {status.commit.step}" if status.commit else "the beginning"
     ranks = "1 rank goes" if status.world_size == 1 else f"{status.world_size} ranks go"
     return f"{status.reason}: {ranks} on from {start} (generation {status.generation})"
+
+
+def export_line(export: Export) -> str:
+    """What is exported where, and since when it is whole."""
+    ended = "" if export.created is None else f": whole, made {export.created:%Y-%m-%d %H:%M:%S} UTC"
+    return f"export of step {export.step} to {export.path} of volume {export.volume}{ended}"
 
 
 def evaluation_line(status: Status) -> str:

@@ -96,20 +96,17 @@ class PackedTasks:
         support = self.copies.samples.support
         with task_context(self._context(self.support, recording=True)) as context:
             loss = row_loss(logits_of(self.model, with_copies(self.rows, own), support, draw=number + 1), support)
-        *by_call, by_row = torch.autograd.grad(
-            loss,
-            [*(call.output for call in context.calls), own],
-            create_graph=differentiable,
-            materialize_grads=True,
-        )
+        outputs = [call.output for call in context.calls]
+        leaves = [own] if len(own) or not outputs else []  # an empty gradient would be sought through all layers
+        gradients = torch.autograd.grad(loss, [*outputs, *leaves], create_graph=differentiable, materialize_grads=True)
         return PackedTasks(
             self.targets,
             self.model,
             self.rows,
             self.copies,
             self.support,
-            own - sizes.rows * by_row,
-            context.steps_after(by_call, sizes.layers, differentiable=differentiable),
+            own - sizes.rows * gradients[-1] if leaves else own,
+            context.steps_after(gradients[: len(outputs)], sizes.layers, differentiable=differentiable),
         )
 
     def query_logits(self) -> Tensor:

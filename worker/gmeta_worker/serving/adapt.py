@@ -18,7 +18,7 @@ from gmeta_worker.embedding import ExactVocabulary, HashVocabulary, RowStore, Sg
 from gmeta_worker.meta import TaskSamples
 from gmeta_worker.metaio import StepBatch
 from gmeta_worker.models import build_model
-from gmeta_worker.serving.manifest import DENSE, RECIPE, SIGNATURE, open_export, read_record
+from gmeta_worker.serving.manifest import DENSE, RECIPE, SIGNATURE, ExportManifest, open_export, read_record
 from gmeta_worker.serving.packing import pack
 from gmeta_worker.serving.recipe import Recipe, algorithm_of
 from gmeta_worker.serving.row_files import read_rows, read_unknown
@@ -43,14 +43,15 @@ class Adaptation:
     Args:
         folder: of the export.
         block_tasks: tasks that are computed together.
+        manifest: of an export that is still being made; else it is read, and the files are checked against it.
 
     Raises:
         CheckpointError: the export is damaged.
         ModelError: the model's class cannot be built.
     """
 
-    def __init__(self, folder: Path, block_tasks: int = BLOCK_TASKS) -> None:
-        manifest = open_export(folder)
+    def __init__(self, folder: Path, block_tasks: int = BLOCK_TASKS, manifest: ExportManifest | None = None) -> None:
+        manifest = manifest or open_export(folder)
         self._folder = folder
         self._block_tasks = block_tasks
         self._signature = read_record(folder / SIGNATURE, Signature)

@@ -9,16 +9,19 @@ from torch import nn
 from gmeta_api.errors import DataError
 from gmeta_api.spec import Spec
 from gmeta_worker.checkpoint import Commit, LoadedCommit, delivered, load_commit
+from gmeta_worker.checkpoint.object_path import Folder
 from gmeta_worker.checkpoint.tensor_file import write_tensors
 from gmeta_worker.coordination.events import EVENTS_NAME, read_events
 from gmeta_worker.coordination.messages import Evaluation
 from gmeta_worker.meta import Algorithm
 from gmeta_worker.metaio import Card, Dataset
 from gmeta_worker.metaio.folder import replacing
+from gmeta_worker.serving.adapt import Adaptation
 from gmeta_worker.serving.graph import plain_model, write_graph
 from gmeta_worker.serving.manifest import (
     CARD,
     DENSE,
+    EMBEDDINGS,
     GRAPH,
     NAME,
     RECIPE,
@@ -27,6 +30,7 @@ from gmeta_worker.serving.manifest import (
     list_files,
     utc_now,
 )
+from gmeta_worker.serving.meta_embeddings import write_meta_embeddings
 from gmeta_worker.serving.model_card import model_card
 from gmeta_worker.serving.recipe import Recipe, recipe_of
 from gmeta_worker.serving.row_files import write_rows
@@ -35,7 +39,9 @@ from gmeta_worker.training.commits import restore_model
 from gmeta_worker.training.components import build_dense
 
 
-def write_export(run: Path, dataset: Dataset, out: Path, *, overwrite: bool = False) -> ExportManifest:
+def write_export(
+    run: Folder, dataset: Dataset, out: Path, *, overwrite: bool = False, support: Path | None = None
+) -> ExportManifest:
     """Export what a run delivers: its best commit, else its newest one; a commit's own folder names that commit.
 
     The folder appears when it is complete.
@@ -45,9 +51,10 @@ def write_export(run: Path, dataset: Dataset, out: Path, *, overwrite: bool = Fa
         dataset: that it was trained on; it knows how raw columns become inputs.
         out: the export's folder.
         overwrite: whether an older export there is replaced.
+        support: labelled rows of tasks whose meta embeddings are exported too.
 
     Raises:
-        DataError: there is something else at `out`, or it cannot be written.
+        DataError: there is something else at `out`, it cannot be written, or the support is not as it should be.
         CheckpointError: there is no whole commit, or it is not one of this dataset's columns.
         ModelError: the model or its algorithm cannot be exported.
     """
@@ -65,7 +72,10 @@ def write_export(run: Path, dataset: Dataset, out: Path, *, overwrite: bool = Fa
             _copy_priors(dataset, folder)
             (folder / SIGNATURE).write_text(signature.model_dump_json(indent=1) + "\n")
             (folder / RECIPE).write_text(recipe.model_dump_json(indent=1) + "\n")
-            return _sealed(folder, loaded.commit, dataset.card, recipe)
+            manifest = _manifest(loaded.commit, dataset.card, utc_now())
+            if support is not None:
+                write_meta_embeddings(Adaptation(folder, manifest=manifest), support, folder / EMBEDDINGS)
+            return _sealed(folder, manifest, loaded.commit, dataset.card, recipe)
     except OSError as error:
         raise DataError(
             f"{out}: cannot write the export: {error.strerror}; check the folder and its free space"
@@ -106,9 +116,8 @@ def _copy_priors(dataset: Dataset, folder: Path) -> None:
         shutil.copyfile(dataset.path / prior.file.path, target)
 
 
-def _sealed(folder: Path, commit: Commit, card: Card, recipe: Recipe) -> ExportManifest:
+def _sealed(folder: Path, manifest: ExportManifest, commit: Commit, card: Card, recipe: Recipe) -> ExportManifest:
     """Write the model card and, last, the manifest with all checksums."""
-    manifest = _manifest(commit, card, utc_now())
     text = model_card(manifest, recipe, card, evaluation_of(commit), tuple(list_files(folder)))
     (folder / CARD).write_text(text)
     manifest = manifest.model_copy(update={"files": tuple(list_files(folder))})
@@ -134,7 +143,7 @@ def _manifest(commit: Commit, card: Card, now: datetime) -> ExportManifest:
 
 def evaluation_of(commit: Commit) -> Evaluation | None:
     """The last evaluation of the commit's step that its run has told."""
-    path = Path(str(commit.folder.parent.parent / EVENTS_NAME))
+    path = commit.folder.parent.parent / EVENTS_NAME
     if not path.is_file():
         return None
     found = [event.message for event in read_events(path) if isinstance(event.message, Evaluation)]

@@ -21,6 +21,7 @@ DENSE, GRAPH, SIGNATURE, RECIPE, CARD = (
     "adapt.json",
     "MODEL_CARD.md",
 )
+EMBEDDINGS = "meta_embeddings.parquet"
 REMEDY = "run `gmeta export` again"
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

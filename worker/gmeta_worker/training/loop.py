@@ -72,8 +72,13 @@ class TrainingLoop:
         self._committed_step = 0
 
     def run(self, position: Position) -> tuple[Position, Stop]:
-        """Train from `position` until the last step, an early stop or an interruption; the end is committed."""
+        """Train from `position` until the last step, an early stop or an interruption; the end is committed.
+
+        A run that was killed after its training has ended does not train again.
+        """
         self._committed_step = position.ledger.global_step
+        if should_stop(position.progress, self._spec.early_stop):
+            return position, Stop.EARLY
         while position.ledger.global_step < self._phases.total:
             position, stop = self._epoch(position)
             if stop is not None:

@@ -31,7 +31,7 @@ class PhasePlan:
 
 def plan_phases(spec: Spec, steps_per_epoch: int) -> PhasePlan:
     """Lay out a run whose passes over the training tasks have `steps_per_epoch` steps."""
-    lengths = [_steps(part, steps_per_epoch) for part in spec.training.phases or (spec.training,)]
+    lengths = [_steps(part, steps_per_epoch) for part in spec.training.trained_phases or (spec.training,)]
     starts = tuple(sum(lengths[:number]) for number in range(len(lengths)))
     return PhasePlan(spec.algorithms, starts, sum(lengths))
 

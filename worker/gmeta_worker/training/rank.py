@@ -1,10 +1,12 @@
 """A rank process: takes part in one round, and tells the coordinator of every end that concerns the whole job."""
 
 import sys
+import time
 import traceback
 
 from gmeta_api.errors import CoordinationError, GMetaError
 from gmeta_api.exit_codes import ExitCode
+from gmeta_api.spec import ExportSpec
 from gmeta_worker.coordination.client import AttemptEndedError, CoordinatorClient
 from gmeta_worker.coordination.messages import Finish
 from gmeta_worker.membership.rank import RankContext, join_round
@@ -14,6 +16,8 @@ from gmeta_worker.runtime import Runtime
 from gmeta_worker.training.components import choose_device
 from gmeta_worker.training.run import TrainingRun
 from gmeta_worker.training.stop_signal import StopSignal
+
+END_POLL_SECONDS = 0.5
 
 
 def rank_process() -> None:
@@ -37,7 +41,7 @@ def run_rank(runtime: Runtime) -> int:
         except CoordinationError as error:
             return _left_alone(error)
         except GMetaError as error:
-            return _end_attempt(client, error, _finish(runtime, None, error))
+            return _end_attempt(client, error, _finish(runtime, None, str(error), error.exit_code))
 
 
 def _take_part(runtime: Runtime, client: CoordinatorClient, context: RankContext, stop: StopSignal) -> int:
@@ -46,17 +50,55 @@ def _take_part(runtime: Runtime, client: CoordinatorClient, context: RankContext
     except (PeerLostError, CoordinationError) as error:
         return _left_alone(error)
     except GMetaError as error:
-        return _end_attempt(client, error, _finish(runtime, context.round.generation, error))
+        return _end_attempt(client, error, _finish(runtime, context.round.generation, str(error), error.exit_code))
 
 
 def _train(runtime: Runtime, client: CoordinatorClient, context: RankContext, stop: StopSignal) -> int:
     leads = context.group.rank == 0
     for warning in context.round.warnings if leads else ():
         print(f"gmeta: {warning}", file=sys.stderr)
-    finish = TrainingRun(runtime, client, context, stop).outcome()
-    if leads and finish.outcome != "interrupted":
+    training = runtime.document.spec.training
+    if training.export is not None:
+        return _train_and_export(runtime, client, context, stop, training.export)
+    return _told(client, context, TrainingRun(runtime, client, context, stop).outcome())
+
+
+def _train_and_export(
+    runtime: Runtime, client: CoordinatorClient, context: RankContext, stop: StopSignal, wanted: ExportSpec
+) -> int:
+    """Train, if there is anything to train, and then export on rank 0."""
+    from gmeta_worker.serving.phase import check_place, export_delivered  # takes memory that other jobs need not have
+
+    leads, words = context.group.rank == 0, []
+    if leads:
+        check_place(runtime, wanted)
+    if runtime.document.spec.training.trains:
+        finish = TrainingRun(runtime, client, context, stop).outcome()
+        if finish.outcome != "succeeded":
+            return _told(client, context, finish)
+        words.append(finish.message)
+    if not leads:
+        return _await_end(client, stop)
+    words.append(export_delivered(runtime, client, wanted, context.round.generation))
+    client.finish(_finish(runtime, context.round.generation, "; ".join(words), ExitCode.OK))
+    return ExitCode.OK
+
+
+def _told(client: CoordinatorClient, context: RankContext, finish: Finish) -> int:
+    if context.group.rank == 0 and finish.outcome != "interrupted":
         client.finish(finish)
     return finish.exit_code
+
+
+def _await_end(client: CoordinatorClient, stop: StopSignal) -> int:
+    """Stay until rank 0 has exported: the round, and rank 0 with it, would end if a rank left. It may take hours, and
+    what goes wrong on rank 0 ends the round, so there is no limit."""
+    while not stop():
+        status = client.try_status()
+        if status is not None and status.finished is not None:
+            return status.finished.exit_code
+        time.sleep(END_POLL_SECONDS)
+    return ExitCode.INTERRUPTED
 
 
 def _left_alone(error: Exception) -> int:
@@ -77,11 +119,11 @@ def _end_attempt(client: CoordinatorClient, error: GMetaError, finish: Finish) -
     return finish.exit_code
 
 
-def _finish(runtime: Runtime, generation: int | None, error: GMetaError) -> Finish:
+def _finish(runtime: Runtime, generation: int | None, message: str, exit_code: ExitCode) -> Finish:
     return Finish(
         attempt=runtime.document.attempt,
         generation=generation,
-        outcome="failed",
-        message=str(error),
-        exit_code=error.exit_code,
+        outcome="succeeded" if exit_code == ExitCode.OK else "failed",
+        message=message,
+        exit_code=exit_code,
     )
