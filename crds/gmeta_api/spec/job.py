@@ -56,6 +56,12 @@ class Spec(SpecModel):
             "must be the name of one of spec.volumes",
             "training.initFrom.volume",
         ),
+        Rule(
+            "!has(self.data.prepare)"
+            " || self.training.labelWeights.all(name, self.data.prepare.labels.exists(l, l.name == name))",
+            "must name labels of data.prepare.labels",
+            "training.labelWeights",
+        ),
     )
 
     volumes: Annotated[tuple[VolumeSpec, ...], Field(min_length=1, max_length=16), ListMap("name"), IMMUTABLE] = Field(

@@ -87,7 +87,9 @@ def test_dlrm_parameters_by_hand() -> None:
 def test_dlrm_parameters_are_those_of_the_model_itself(features: int, numeric: int) -> None:
     spec = ModelSpec(embedding_dim=6, bottom=(7, 5), top=(4,))
     names = tuple(f"f{number}" for number in range(features))
-    inputs = ModelInputs(numeric=tuple(f"n{number}" for number in range(numeric)), features=names, dim=6)
+    inputs = ModelInputs(
+        numeric=tuple(f"n{number}" for number in range(numeric)), features=names, dim=6, labels=("click",)
+    )
     built = sum(parameter.numel() for parameter in build_model(spec, inputs, seed=0).parameters())
     assert dlrm_parameters(spec, replace(FACTS, features=features, numeric=numeric)) == built
 

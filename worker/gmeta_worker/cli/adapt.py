@@ -1,5 +1,6 @@
 """`gmeta adapt`: an export adapts to new tasks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -28,9 +29,10 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
     """Adapt an EXPORT to new tasks and score their query rows, or write their meta embeddings.
 
     The files are CSV, TSV or Parquet with the task's columns and every raw column that a feature is made of, those of
-    joined tables too. The support has the label, under its name or as the columns of its rule.
+    joined tables too. The support has the labels, under their names or as the columns of their rules.
 
-    Scores: task, row (of the query file, from 0) and score, the probability of label 1. Meta embeddings: task and
+    Scores: task, row (of the query file, from 0) and score, the probability of label 1; of several labels score_<label>
+    each. Meta embeddings: task and
     embedding, the mean over the support rows of the adapted meta block (LiMAML) or the adapted context vector (CAVIA).
     """
     if meta_embeddings == (query is not None):
@@ -44,10 +46,16 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
         table = pa.table({"task": tasks, "embedding": embedding})
     else:
         asked = adaptation.read(query, labelled=False)
-        score = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
-        table = pa.table({"task": asked.tasks, "row": np.arange(len(score)), "score": score})
+        scores = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
+        columns = dict(zip(score_columns(adaptation.labels), scores.T, strict=True))
+        table = pa.table({"task": asked.tasks, "row": np.arange(len(scores)), **columns})
     _write(out, table)
     click.echo(f"{out}: {table.num_rows:,} {'scores' if query else 'meta embeddings'}")
+
+
+def score_columns(labels: Sequence[str]) -> list[str]:
+    """The column of each label's scores."""
+    return ["score"] if len(labels) == 1 else [f"score_{label}" for label in labels]
 
 
 def _write(out: Path, table: pa.Table) -> None:

@@ -16,9 +16,6 @@ def check_supported(spec: Spec) -> None:
 def _unsupported(spec: Spec) -> Iterator[Problem]:
     if spec.training.precision != "float32":
         yield _problem("spec.training.precision", spec.training.precision, "float32")
-    if spec.data.prepare is not None and len(spec.data.prepare.labels) > 1:
-        count = f"{len(spec.data.prepare.labels)} labels"
-        yield _problem("spec.data.prepare.labels", count, "one label; keep the first and make a dataset for each other")
     if any(volume.object_store and volume.name == spec.data.volume for volume in spec.volumes):
         yield _problem(
             "spec.data.volume", "an object store", "folders for data; use a claim, and copy the dataset to it"
