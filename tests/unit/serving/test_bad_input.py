@@ -92,7 +92,8 @@ def _shorten(path: Path) -> None:
 
 
 def _alter(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
 DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {

@@ -1,5 +1,6 @@
 """Where a plan runs when it runs here: folders for volumes, loopback for the coordinator."""
 
+import random
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +10,9 @@ from gmeta_api.plan import Site
 from gmeta_api.spec import MetaTrainingJob
 
 LOOPBACK = "127.0.0.1"
+_SERVICE_PORTS = range(20_000, 30_000)
+"""Below the ports that systems give to outgoing connections, one of which could take a free port before it is used."""
+_draw = random.SystemRandom()
 
 
 def volume_folders(job: MetaTrainingJob, mappings: Iterable[str]) -> dict[str, Path]:
@@ -53,21 +57,15 @@ def local_site(job: MetaTrainingJob, folders: Mapping[str, Path], job_path: Path
 def free_ports(count: int) -> int:
     """The first of `count` TCP ports in a row that are free on loopback now."""
     while True:
-        first = _free_port()
-        if all(_is_free(port) for port in range(first + 1, first + count)):
+        first = _draw.choice(_SERVICE_PORTS)
+        if all(_is_free(port) for port in range(first, first + count)):
             return first
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError):
+        except OSError:
             return False
         return True
