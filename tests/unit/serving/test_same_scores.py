@@ -34,6 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
     "layers that are not adaptive": {"model": {"type": "plain_model:Plain", "adaptive": {}, "dropout": 0}},
     "joint": {"meta": {"algorithm": "Joint"}},
     "two labels, one not always known": {
+        "model": {"type": "PLE", "expertSize": 6},
         "prepare": {"labels": [{"name": name, "rule": rule} for name, rule in LABELS.items()]},
         "training": {"epochs": 1, "labelWeights": {"like": 0.5}},
     },
