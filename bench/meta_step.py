@@ -31,7 +31,7 @@ from gmeta_worker.meta.targets import find_targets
 from gmeta_worker.models import ModelInputs, build_model
 
 TASKS, FEATURES, NUMERIC, DIM, RATE = 32, 26, 13, 16, 0.1
-INPUTS = ModelInputs(tuple(f"n{i}" for i in range(NUMERIC)), tuple(f"f{i}" for i in range(FEATURES)), DIM)
+INPUTS = ModelInputs(tuple(f"n{i}" for i in range(NUMERIC)), tuple(f"f{i}" for i in range(FEATURES)), DIM, ("click",))
 MODEL = ModelSpec(embedding_dim=DIM, bottom=(256,), top=(256, 128))
 
 Step = Callable[[], StepGradients]
@@ -60,7 +60,8 @@ def make_problem(*, ragged: bool, dtype: torch.dtype) -> Problem:
             numeric=torch.rand(count, NUMERIC, generator=draw, dtype=dtype),
             index=torch.randint(unique, (count, FEATURES), generator=draw),
             multi=(),
-            labels=(torch.rand(count, generator=draw) < 0.3).to(dtype),
+            labels=(torch.rand(count, 1, generator=draw) < 0.3).to(dtype),
+            label_weights=torch.ones(1, dtype=dtype),
             seeds=torch.arange(count),
         )
 

@@ -34,11 +34,11 @@ class WarmStart(Adapting):
         self._share = share
 
     def gradients(self, model: nn.Module, rows: Tensor, samples: TaskSamples) -> StepGradients:
-        """Sums over query samples: the step divides by their number over all ranks."""
+        """Sums over labelled query samples: the step divides by their number over all ranks."""
         leaf = rows.detach().requires_grad_()  # gradients of the rows go to their owners
         parts = (part for part in self.loops.adapter.parts(samples) if len(part.query))
         losses = (self._loss(model, leaf, part) for part in parts)
-        return summed_gradients(model, leaf, losses, weight=len(samples.query))
+        return summed_gradients(model, leaf, losses, weight=int(samples.query.labelled.sum()))
 
     def _loss(self, model: nn.Module, leaf: Tensor, part: TaskSamples) -> Tensor:
         adapted = self.loops.adapter.adapt(model, leaf, part, self.loops.training).query_logits()

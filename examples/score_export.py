@@ -2,7 +2,7 @@
 
     python examples/score_export.py EXPORT SUPPORT.parquet QUERY.parquet
 
-The files hold one task each: the columns that signature.json names and, in the support, the label under its name.
+The files hold one task each: the columns that signature.json names and, in the support, the labels under their names.
 A column that signature.json gives as an SQL expression is expected under the expression's text. Short rather than fast:
 it keeps all rows in memory and lets all of them take part in a step.
 """
@@ -95,18 +95,28 @@ class Export:
         own, found = rows[feature["vocabulary"]], self.places(feature, sample)
         return own[found].mean(0) if found else torch.zeros_like(own[0])
 
+    def labels(self, support: list[Sample]) -> tuple[Tensor, Tensor]:
+        """Labels, 0 where there is none, and what each counts in the loss; [n, L] both."""
+        names = list(self.signature["labels"])
+        raw = [[math.nan if sample[name] is None else float(sample[name]) for name in names] for sample in support]
+        labels = torch.tensor(raw).reshape(len(support), len(names))
+        weights = torch.tensor([self.recipe["label_weights"].get(name, 1.0) for name in names])
+        known, shrinkage = ~labels.isnan(), self.recipe["shrinkage"]
+        factors = weights * (len(support) + shrinkage) / (known.sum(0) + shrinkage)
+        return labels.nan_to_num(), torch.where(known, factors, 0)
+
     def score(self, support: list[Sample], query: list[Sample]) -> tuple[Tensor, Tensor]:
         """Logits of the query samples: un-adapted, and adapted to the support samples."""
         weights, rows = dict(self.weights), dict(self.rows)
         shared = self.logits(weights, rows, query).detach()
-        label = next(iter(self.signature["labels"]))
-        labels = torch.tensor([float(sample[label]) for sample in support])
+        labels, factors = self.labels(support)
         groups = [(weights, name, s) for s in self.recipe["layers"].values() for name in s["parameters"]]
         groups += [(rows, name, s) for name, s in self.recipe["vocabularies"].items()]
         for _ in range(self.recipe["steps"] if support else 0):
             for of, name, _ in groups:
                 of[name] = of[name].detach().requires_grad_()
-            loss = binary_cross_entropy_with_logits(self.logits(weights, rows, support), labels, reduction="sum")
+            logits = self.logits(weights, rows, support).reshape(labels.shape)
+            loss = binary_cross_entropy_with_logits(logits, labels, factors, reduction="sum")
             gradients = torch.autograd.grad(loss, [of[name] for of, name, _ in groups], materialize_grads=True)
             for (of, name, size), gradient in zip(groups, gradients, strict=True):
                 of[name] = of[name].detach() - size["rate"] / (len(support) + size["shrinkage"]) * gradient

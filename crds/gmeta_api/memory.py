@@ -25,12 +25,14 @@ class DatasetFacts:
         vocabulary_sizes: distinct keys of the training data, by vocabulary.
         features: number of categorical and multi-valued features.
         numeric: number of numeric columns.
+        labels: number of labels.
         unique_rows: U, unique embedding rows of a rank's part of a step, of the rank that has most.
     """
 
     vocabulary_sizes: Mapping[str, int]
     features: int
     numeric: int
+    labels: int
     unique_rows: int
 
 
@@ -118,7 +120,7 @@ def dlrm_parameters(model: ModelSpec, facts: DatasetFacts) -> int:
     vectors = facts.features + (1 if facts.numeric else 0)
     interactions = vectors * (vectors - 1) // 2 + (dim if facts.numeric else 0)
     bottom = (facts.numeric, *model.bottom, dim) if facts.numeric else ()
-    return mlp_parameters(bottom) + mlp_parameters((interactions, *model.top, 1))
+    return mlp_parameters(bottom) + mlp_parameters((interactions, *model.top, facts.labels))
 
 
 def mlp_parameters(sizes: tuple[int, ...]) -> int:

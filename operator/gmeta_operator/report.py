@@ -40,8 +40,9 @@ class ReportedProgress(_Part):
 
 
 class ReportedRow(_Part):
-    """Quality at one shot."""
+    """Quality on one label at one shot."""
 
+    label: str = ""
     adapted: bool
     gauc: _Share = None
 
@@ -129,8 +130,9 @@ def export_status(report: Report) -> dict[str, Any] | None:
 
 
 def _gauc(evaluation: ReportedEvaluation | None) -> float | None:
+    """Of the first label, as the AUC is."""
     rows = evaluation.rows if evaluation else ()
-    values = [row.gauc for row in rows if row.adapted and row.gauc is not None]
+    values = [row.gauc for row in rows if row.label == rows[0].label and row.adapted and row.gauc is not None]
     return sum(values) / len(values) if values else None
 
 

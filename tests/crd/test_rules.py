@@ -36,7 +36,16 @@ KEY_CASES = [
         "spec.coordinator.resources.requests",
     ),
 ]
-CASES = [*RULE_CASES, *((accepted, refused, f"{path}: {LABEL_KEY}") for accepted, refused, path in KEY_CASES)]
+IDENTIFIER_CASE = (
+    ["spec.training={epochs: 1, labelWeights: {click: 1}}"],
+    ["spec.training={epochs: 1, labelWeights: {2nd: 1}}"],
+    "spec.training.labelWeights: every key must be letters, digits and '_', not starting with a digit",
+)
+CASES = [
+    *RULE_CASES,
+    *((accepted, refused, f"{path}: {LABEL_KEY}") for accepted, refused, path in KEY_CASES),
+    IDENTIFIER_CASE,
+]
 
 # What must not change once a job exists, and a change of it.
 UPDATES = {

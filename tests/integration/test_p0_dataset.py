@@ -41,8 +41,8 @@ def auc(scores: NDArray[np.float64], labels: NDArray[np.float32]) -> float:
     """The pooled AUC, all rows as one task."""
     logits = np.stack([scores.astype(np.float32)] * len(MODES), axis=1)
     rows = len(labels)
-    outcomes = Outcomes(logits, labels, np.zeros(rows, dtype=np.int64), np.array([rows]))
-    return score_shot(ALONE, outcomes, shot=0).whole[0].auc
+    outcomes = Outcomes(logits[:, :, None], labels[:, None], np.zeros(rows, dtype=np.int64), np.array([rows]))
+    return score_shot(ALONE, outcomes, ("click",), shot=0).whole[0].auc
 
 
 def query_rows(split: Split, shot: int) -> NDArray[np.bool_]:

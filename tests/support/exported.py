@@ -93,20 +93,20 @@ class Trained:
             yield own[:SHOT], own[SHOT:]
 
     def evaluated(self, *, adapted: bool) -> np.ndarray:
-        """Logits of the test tasks' query rows, as `gmeta evaluate` computes them."""
+        """Logits of the test tasks' query rows, as `gmeta evaluate` computes them: [n] or [n, L]."""
         self.parts.model.eval()
         logits = []
         for batch in EvaluationReader(self.dataset.split("test"), tasks_per_step=4).batches(SHOT):
             inputs = self.parts.assembler(batch)
             rows = self.parts.exchange.route(inputs.ids).fetch(self.parts.store.lookup)
             logits.append(self.parts.algorithm.scores(self.parts.model, rows, inputs.samples, adapted=adapted))
-        return torch.cat(logits).numpy()
+        return torch.cat(logits).squeeze(1).numpy()
 
 
 def train(folder: Path, **changes: Mapping[str, Any]) -> Trained:
     """Prepare a dataset and commit weights that training might have found: random ones, none of them zero."""
     rows = _write_ratings(folder)
-    prepare(validate(PrepareSpec, dict(PREPARE)), folder, folder / "dataset")
+    prepare(validate(PrepareSpec, {**PREPARE, **changes.pop("prepare", {})}), folder, folder / "dataset")
     spec = Spec.model_validate({**SPEC, **{key: {**SPEC.get(key, {}), **value} for key, value in changes.items()}})
     dataset = Dataset.open(folder / "dataset")
     parts = build_parts(spec, dataset, dataset_keys(dataset))

@@ -1,6 +1,6 @@
 """A small job in float64 on any number of ranks: its parts, random step batches, and its whole state in one place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -12,7 +12,7 @@ from gmeta_api.spec import Spec
 from gmeta_worker.embedding import RowStore, build_row_optimizer
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch
 from gmeta_worker.parallel import Group
-from gmeta_worker.training.components import Components, build_components
+from gmeta_worker.training.components import Components, build_components, label_weights
 from gmeta_worker.training.dense_optimizer import DenseOptimizer
 from gmeta_worker.training.inputs import InputAssembler
 from gmeta_worker.training.part import OwnPart
@@ -32,7 +32,15 @@ TOTAL_STEPS = 20
 BUILDING = Lock()  # the seeds of a model are set in the one generator that all threads share
 
 
-def job(algorithm: str, *, dense: str = "SGD", sparse: str = "SGD", rate: float = 1.0, inner_rate: float = 1.0) -> Spec:
+def job(
+    algorithm: str,
+    *,
+    dense: str = "SGD",
+    sparse: str = "SGD",
+    rate: float = 1.0,
+    inner_rate: float = 1.0,
+    label_weights: Mapping[str, float] | None = None,
+) -> Spec:
     """A job whose inner rate of 1 shows a stale row, and whose dropout shows a mask that a split changes."""
     return Spec.model_validate(
         {
@@ -42,12 +50,16 @@ def job(algorithm: str, *, dense: str = "SGD", sparse: str = "SGD", rate: float 
             "model": {"embeddingDim": 4, "bottom": [5], "top": [6], "dropout": 0.2},
             "meta": {"algorithm": algorithm, "inner": {"steps": 2, "rate": inner_rate}},
             "optimizer": {"dense": {"type": dense, "rate": rate}, "sparse": {"type": sparse, "rate": rate}},
+            "training": {"epochs": 1, "labelWeights": label_weights or {}},
         }
     )
 
 
-def make_batch(lengths: Sequence[int], seed: int = 0) -> StepBatch:
-    """Ragged tasks over few and skewed keys, so that tasks, ranks, support and query share most of their rows."""
+def make_batch(lengths: Sequence[int], seed: int = 0, labels: int = 1) -> StepBatch:
+    """Ragged tasks over few and skewed keys, so that tasks, ranks, support and query share most of their rows.
+
+    One label is always known; of several each is missing in a third of the rows.
+    """
     draw = np.random.default_rng(seed)
     rows = int(sum(lengths))
     listed = draw.integers(0, 4, rows)
@@ -56,7 +68,7 @@ def make_batch(lengths: Sequence[int], seed: int = 0) -> StepBatch:
     def movies(count: int) -> np.ndarray:
         return (MOVIES * draw.random(count) ** 3).astype(np.int64)
 
-    return StepBatch(
+    batch = StepBatch(
         epoch=0,
         step=0,
         positions=(0, len(lengths)),
@@ -69,16 +81,22 @@ def make_batch(lengths: Sequence[int], seed: int = 0) -> StepBatch:
         labels=draw.integers(0, 2, (rows, 1)).astype(np.float32),
         row_ids=range(rows),
     )
+    if labels == 1:
+        return batch
+    several = draw.integers(0, 2, (rows, labels)).astype(np.float32)
+    return replace(batch, labels=np.where(draw.random((rows, labels)) < 1 / 3, np.float32("nan"), several))
 
 
 def parts_of(spec: Spec, group: Group) -> Components:
-    """One rank's parts, in float64."""
+    """One rank's parts, in float64; the labels are those that the job weighs, else one."""
+    schema = replace(SCHEMA, labels=tuple(spec.training.label_weights) or SCHEMA.labels)
     with BUILDING:
-        parts = build_components(spec, SCHEMA, KEYS, torch.device("cpu"), group)
+        parts = build_components(spec, schema, KEYS, torch.device("cpu"), group)
     tables = {name: vocabulary.rows for name, vocabulary in parts.vocabularies.items()}
     optimizer = build_row_optimizer(spec.optimizer.sparse.type)
     store = RowStore(tables, spec.model.embedding_dim, optimizer, 0, torch.float64, owned=parts.store.blocks())
-    assembler = InputAssembler(SCHEMA, parts.vocabularies, store, dtype=torch.float64)
+    weights = label_weights(schema, spec.training.label_weights)
+    assembler = InputAssembler(schema, parts.vocabularies, store, weights, dtype=torch.float64)
     parts.model.double()
     return replace(parts, store=store, assembler=assembler)
 

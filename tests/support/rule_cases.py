@@ -100,6 +100,11 @@ RULE_CASES: list[RuleCase] = [
         "spec.training.initFrom.volume: must be the name of one of spec.volumes; received 'none'",
     ),
     (
+        ["spec.training={epochs: 1, labelWeights: {click: 0.5}}"],
+        ["spec.training={epochs: 1, labelWeights: {like: 0.5}}"],
+        "spec.training.labelWeights: must name labels of data.prepare.labels",
+    ),
+    (
         ["spec.volumes[2]={name: more, emptyDir: {}}"],
         ["spec.volumes[2]={name: runs, emptyDir: {}}"],
         f"spec.volumes: {UNIQUE}",

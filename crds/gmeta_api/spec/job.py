@@ -81,6 +81,12 @@ class Spec(SpecModel):
             "the volume of metaEmbeddings must be the name of one of spec.volumes",
             "training.phases",
         ),
+        Rule(
+            "!has(self.data.prepare)"
+            " || self.training.labelWeights.all(name, self.data.prepare.labels.exists(l, l.name == name))",
+            "must name labels of data.prepare.labels",
+            "training.labelWeights",
+        ),
     )
 
     volumes: Annotated[tuple[VolumeSpec, ...], Field(min_length=1, max_length=16), ListMap("name"), IMMUTABLE] = Field(

@@ -70,7 +70,8 @@ class ModelSpec(SpecModel):
 
     type: ModelType = Field(
         default="DLRM",
-        description="DLRM, DeepFM, DCN (v2), WideDeep, MeLU, LiMAML, or a class of your own as package.module:Class.",
+        description="DLRM, DeepFM, DCN (v2), WideDeep, MeLU, LiMAML, for several labels MMoE, PLE or DTN, or a class "
+        "of your own as package.module:Class.",
     )
     embedding_dim: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, description="Width of every embedding row.")
     vocabulary: VocabularySpec = Field(
@@ -85,10 +86,17 @@ class ModelSpec(SpecModel):
     )
     top: Annotated[tuple[LayerSize, ...], Field(max_length=16)] = Field(
         default=(64, 32),
-        description="Hidden sizes of the layers over the interactions (DLRM) or over all features; one to a single "
-        "output follows.",
+        description="Hidden sizes of the layers over the interactions (DLRM), over all features, or of each label's "
+        "tower (MMoE, PLE, DTN); one to the output follows.",
     )
-    cross_layers: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="Cross layers of DCN.")
+    cross_layers: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="Cross layers of DCN and DTN.")
+    experts: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="Experts that all labels share, of MMoE, PLE and DTN."
+    )
+    own_experts: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=2, description="Experts that each label has for itself, of PLE."
+    )
+    expert_size: LayerSize = Field(default=32, description="Outputs of an expert of MMoE, PLE and DTN.")
     meta_block: Annotated[tuple[LayerSize, ...], Field(min_length=1, max_length=16)] = Field(
         default=(32, 16),
         description="Sizes of LiMAML's meta block, whose last output is the meta embedding.",

@@ -12,7 +12,7 @@ IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 IMAGE = r"^[!-~]+$"
 LABEL_KEY = r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
-MODEL_TYPE = rf"^(DLRM|DeepFM|DCN|WideDeep|MeLU|LiMAML|{_CLASS})$"
+MODEL_TYPE = rf"^(DLRM|DeepFM|DCN|WideDeep|MeLU|LiMAML|MMoE|PLE|DTN|{_CLASS})$"
 OBJECT_STORE_URI = r"^(s3|gs|az)://[^/]+(/.*)?$"
 POD_REASON = r"^[A-Za-z][A-Za-z0-9]*$"
 QUANTITY = r"^[0-9]+([.][0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -26,7 +26,7 @@ WORDS = {
     IMAGE: "an image reference: ASCII, without spaces",
     LABEL_KEY: "a Kubernetes label key, such as example.com/name",
     LABEL_VALUE: "a Kubernetes label value: letters, digits, '-', '_' and '.'",
-    MODEL_TYPE: "DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML or package.module:Class",
+    MODEL_TYPE: "DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML, MMoE, PLE, DTN or package.module:Class",
     OBJECT_STORE_URI: "s3://, gs:// or az:// with a bucket, such as s3://bucket/prefix",
     POD_REASON: "letters and digits, such as OOMKilled",
     QUANTITY: "a Kubernetes quantity, such as 2, 500m or 16Gi",

@@ -152,7 +152,8 @@ class PrepareSpec(SpecModel):
         description="Columns whose values together name a task, such as user_id."
     )
     labels: Annotated[tuple[LabelSpec, ...], Field(min_length=1, max_length=16), ListMap("name")] = Field(
-        description="Labels of a row; training uses the first."
+        description="Labels of a row, all learned together; early stopping and progress go by the first. A row may "
+        "lack some of them; one that lacks all is left out."
     )
     features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1, max_length=256), ListMap("name")] = Field(
         description="Features of a row, in the order in which the model sees them."

@@ -136,6 +136,12 @@ class TrainingSpec(SpecModel):
     tasks_per_step: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=32, description="Task batches of a step over all ranks, whatever the world size."
     )
+    label_weights: Annotated[dict[Identifier, Annotated[float, Field(ge=0, le=1_000_000)]], Field(max_length=16)] = (
+        Field(
+            default={},
+            description="What a label counts in losses, by name; 1 where it is not named, 0 to score but not learn it.",
+        )
+    )
     evaluation: EvaluationSpec = Field(
         default=EvaluationSpec(every_epochs=1), description="When and on what the model is evaluated."
     )

@@ -208,7 +208,7 @@ class _Training:
         """Better and worse, the same on every rank."""
         auc = 0.5 + (ledger.global_step * 7 % 10) / 20
         measures = dict.fromkeys(MEASURES, 1.0) | {"auc": auc, "gauc": auc}
-        return Score(shot=0, adapted=True, tasks=1, rows=1, **measures)
+        return Score(label="click", shot=0, adapted=True, tasks=1, rows=1, **measures)
 
 
 class _Reader:

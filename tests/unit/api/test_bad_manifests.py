@@ -126,8 +126,8 @@ BAD_VALUES = [
     pytest.param(["spec.model.top=[64, 0]"], "spec.model.top[1]: expected at least 1, received 0", id="item of a list"),
     pytest.param(
         ["spec.model.type=my model"],
-        "spec.model.type: expected DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML or package.module:Class, received "
-        "'my model'",
+        "spec.model.type: expected DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML, MMoE, PLE, DTN or package.module:Class, "
+        "received 'my model'",
         id="model class",
     ),
     pytest.param(

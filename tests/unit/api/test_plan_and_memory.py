@@ -18,7 +18,7 @@ from gmeta_worker.models import ModelInputs, build_model
 Manifest = dict[str, Any]
 
 SITE = Site({"data": "/d", "runs": "/r"}, "/job.json", "host", 8470, 8471)
-FACTS = DatasetFacts(vocabulary_sizes={"movie": 1000, "genres": 18}, features=2, numeric=3, unique_rows=500)
+FACTS = DatasetFacts(vocabulary_sizes={"movie": 1000, "genres": 18}, features=2, numeric=3, labels=1, unique_rows=500)
 
 
 @pytest.fixture
@@ -83,13 +83,18 @@ def test_dlrm_parameters_by_hand() -> None:
     assert dlrm_parameters(model, replace(FACTS, numeric=0)) == (64 + 64) + (64 * 32 + 32) + (32 + 1)
 
 
-@pytest.mark.parametrize(("features", "numeric"), [(2, 0), (2, 3), (5, 1), (1, 1)])
-def test_dlrm_parameters_are_those_of_the_model_itself(features: int, numeric: int) -> None:
+@pytest.mark.parametrize(("features", "numeric", "labels"), [(2, 0, 1), (2, 3, 2), (5, 1, 3), (1, 1, 1)])
+def test_dlrm_parameters_are_those_of_the_model_itself(features: int, numeric: int, labels: int) -> None:
     spec = ModelSpec(embedding_dim=6, bottom=(7, 5), top=(4,))
     names = tuple(f"f{number}" for number in range(features))
-    inputs = ModelInputs(numeric=tuple(f"n{number}" for number in range(numeric)), features=names, dim=6)
+    inputs = ModelInputs(
+        numeric=tuple(f"n{number}" for number in range(numeric)),
+        features=names,
+        dim=6,
+        labels=tuple(f"l{number}" for number in range(labels)),
+    )
     built = sum(parameter.numel() for parameter in build_model(spec, inputs, seed=0).parameters())
-    assert dlrm_parameters(spec, replace(FACTS, features=features, numeric=numeric)) == built
+    assert dlrm_parameters(spec, replace(FACTS, features=features, numeric=numeric, labels=labels)) == built
 
 
 @pytest.mark.parametrize("optimizer", get_args(SparseOptimizerName))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gmeta_worker.evaluation import Outcomes, Score, SplitScores, score_shot
 from gmeta_worker.parallel import ALONE
 
 LOGITS = st.sampled_from([-2.5, -1.0, -0.0, 0.0, 0.25, 1.0, 40.0]) | st.floats(-30, 30, width=32)
+LABELS = ("click",)
 row = st.tuples(LOGITS, LOGITS, st.booleans())
 
 
@@ -37,8 +39,8 @@ ALL_TIED = [Task([(0.0, 0.0, label) for label in (True, False, True)], 9)] * 5
 def outcomes(tasks: list[Task]) -> Outcomes:
     query = [row for task in tasks for row in task.query]
     return Outcomes(
-        logits=np.array([row[:2] for row in query], dtype=np.float32).reshape(len(query), 2),
-        labels=np.array([row[2] for row in query], dtype=np.float32),
+        logits=np.array([row[:2] for row in query], dtype=np.float32).reshape(len(query), 2, 1),
+        labels=np.array([row[2] for row in query], dtype=np.float32).reshape(len(query), 1),
         task=np.repeat(np.arange(len(tasks)), [len(task.query) for task in tasks]).astype(np.int64),
         task_rows=np.array([len(task.query) + task.support for task in tasks], dtype=np.int64),
     )
@@ -48,6 +50,7 @@ def by_definition(tasks: list[Task], adapted: bool, shot: int) -> Score:
     rows = [row for task in tasks for row in task.rows(adapted)]
     each = [task.rows(adapted) for task in tasks]
     return Score(
+        label=LABELS[0],
         shot=shot,
         adapted=adapted,
         auc=slow.auc(rows),
@@ -68,7 +71,7 @@ def by_definition(tasks: list[Task], adapted: bool, shot: int) -> Score:
 @example(tasks=ALL_TIED)
 @given(tasks=tasks_of_few_rows)
 def test_scores_are_what_the_metrics_are_defined_as(tasks: list[Task]) -> None:
-    scores = score_shot(ALONE, outcomes(tasks), shot=3)
+    scores = score_shot(ALONE, outcomes(tasks), LABELS, shot=3)
     for score, adapted in zip(scores.whole, (False, True), strict=True):
         assert_close(score, by_definition(tasks, adapted, shot=3))
     expected = [
@@ -89,7 +92,8 @@ def by_class(tasks: list[Task]) -> dict[str, list[Task]]:
 
 
 def assert_close(score: Score, right: Score) -> None:
-    assert astuple(score) == pytest.approx(astuple(right), rel=1e-12, abs=1e-15, nan_ok=True)
+    assert (score.label, *astuple(score)[1:3]) == (right.label, *astuple(right)[1:3])
+    assert astuple(score)[1:] == pytest.approx(astuple(right)[1:], rel=1e-12, abs=1e-15, nan_ok=True)
 
 
 @settings(deadline=None, max_examples=60)
@@ -107,14 +111,49 @@ def test_any_ranks_give_the_same_bits(tasks: list[Task], size: int, owners: list
         outcomes([task for task, owner in zip(tasks, owners, strict=False) if owner % size == rank])
         for rank in range(size)
     ]
-    told = run_ranks(size, lambda group: score_shot(group, shares[group.rank], shot=1))
-    alone = score_shot(ALONE, outcomes(tasks), shot=1)
+    told = run_ranks(size, lambda group: score_shot(group, shares[group.rank], LABELS, shot=1))
+    alone = score_shot(ALONE, outcomes(tasks), LABELS, shot=1)
     assert [bits(scores) for scores in told] == [bits(alone)] * size
 
 
 def bits(scores: SplitScores) -> str:
     """As text, in which a float keeps every bit and what is not a number equals itself."""
     return repr(scores)
+
+
+labelled_row = st.tuples(LOGITS, LOGITS, LOGITS, LOGITS, *[st.sampled_from([True, False, None])] * 2)
+
+
+@settings(deadline=None, max_examples=60)
+@example(tasks=[[(0.0, 1.0, 2.0, 3.0, None, True)], [(0.0, 1.0, 2.0, 3.0, None, False)]], owners=[1] * 8)
+@given(
+    tasks=st.lists(st.lists(labelled_row, max_size=6), max_size=8),
+    owners=st.lists(st.integers(0, 1), min_size=8, max_size=8),
+)
+def test_each_label_is_scored_by_itself_on_the_rows_that_have_it(
+    tasks: list[list[tuple[Any, ...]]], owners: list[int]
+) -> None:
+    """A task keeps its class, which goes by all of its rows."""
+    labels = ("click", "order")
+
+    def share(rank: int) -> Outcomes:
+        own = [task for task, owner in zip(tasks, owners, strict=False) if owner == rank]
+        rows = np.array([row for task in own for row in task], dtype=np.float32).reshape(-1, 6)
+        lengths = np.array([len(task) for task in own], dtype=np.int64)
+        return Outcomes(rows[:, :4].reshape(-1, 2, 2), rows[:, 4:], np.repeat(np.arange(len(own)), lengths), lengths)
+
+    def alone(number: int) -> SplitScores:
+        own = [
+            [(row[number], row[number + 2], row[number + 4]) for row in task if row[number + 4] is not None]
+            for task in tasks
+        ]
+        known = [Task(rows, len(task) - len(rows)) for rows, task in zip(own, tasks, strict=True)]
+        return score_shot(ALONE, outcomes(known), labels[number : number + 1], shot=2)
+
+    told = run_ranks(2, lambda group: score_shot(group, share(group.rank), labels, shot=2))
+    click, order = alone(0), alone(1)
+    expected = SplitScores(click.whole + order.whole, click.by_class + order.by_class)
+    assert [bits(scores) for scores in told] == [bits(expected)] * 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -131,10 +170,10 @@ def test_many_rows_give_the_same_bits(size: int) -> None:
     def part(lo: int, hi: int) -> Outcomes:
         chosen = (task >= lo) & (task < hi)
         counts = np.bincount(task, minlength=tasks)[lo:hi]
-        return Outcomes(logits[chosen], labels[chosen], task[chosen] - lo, counts)
+        return Outcomes(logits[chosen, :, None], labels[chosen, None], task[chosen] - lo, counts)
 
-    alone = score_shot(ALONE, part(0, tasks), shot=5)
-    told = run_ranks(size, lambda group: score_shot(group, part(*cuts[group.rank : group.rank + 2]), shot=5))
+    alone = score_shot(ALONE, part(0, tasks), LABELS, shot=5)
+    told = run_ranks(size, lambda group: score_shot(group, part(*cuts[group.rank : group.rank + 2]), LABELS, shot=5))
     assert [bits(scores) for scores in told] == [bits(alone)] * size
     assert alone.whole[0].auc > 0.6
     assert alone.whole[0].calibration == pytest.approx(1, abs=0.05)
@@ -146,7 +185,7 @@ def test_a_task_constant_raises_the_pooled_metrics_only() -> None:
     shifted = [5.0, 5.0, 5.0, 0.0, 0.0, 0.0]
     scores = [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]
     rows = [(flat, flat + shift, label) for flat, shift, label in zip(scores, shifted, labels, strict=True)]
-    flat, moved = score_shot(ALONE, outcomes([Task(rows[:3], 0), Task(rows[3:], 0)]), shot=0).whole
+    flat, moved = score_shot(ALONE, outcomes([Task(rows[:3], 0), Task(rows[3:], 0)]), LABELS, shot=0).whole
     assert moved.auc > flat.auc
     assert (moved.gauc, moved.ndcg_5) == (flat.gauc, flat.ndcg_5) == (0.5, flat.ndcg_10)
 
@@ -154,5 +193,5 @@ def test_a_task_constant_raises_the_pooled_metrics_only() -> None:
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("label", [False, True])
 def test_a_logit_that_is_no_number_leaves_the_loss_unknown(strange: float, label: bool) -> None:
-    score = score_shot(ALONE, outcomes([Task([(strange, 0.0, label), (0.0, 0.0, True)], 0)]), shot=0).whole[0]
+    score = score_shot(ALONE, outcomes([Task([(strange, 0.0, label), (0.0, 0.0, True)], 0)]), LABELS, shot=0).whole[0]
     assert math.isnan(score.loss)

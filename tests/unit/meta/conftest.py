@@ -4,6 +4,7 @@ Nothing of gmeta_worker.layers or gmeta_worker.meta computes here: a task is Pyt
 is a full copy of the rows, its weights are a dictionary, and the model is a function of both.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class PlainSample:
     numeric: list[float]
     index: list[int]
     multi: list[list[int]]
-    label: float
+    labels: list[float | None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Problem:
     rows: Tensor
     tables: list[int]
     inputs: ModelInputs
+    label_weights: list[float]
 
     def packed(self) -> TaskSamples:
         return TaskSamples(
@@ -60,7 +62,10 @@ class Problem:
             ),
             index=torch.tensor([s.index for s in flat], dtype=torch.int64).view(len(flat), self.singles),
             multi=tuple(_ragged([s.multi[m] for s in flat]) for m in range(multi)),
-            labels=torch.tensor([s.label for s in flat], dtype=torch.float64),
+            labels=torch.tensor(
+                [[math.nan if label is None else label for label in s.labels] for s in flat], dtype=torch.float64
+            ).view(len(flat), len(self.label_weights)),
+            label_weights=torch.tensor(self.label_weights, dtype=torch.float64),
             seeds=torch.arange(len(flat)),
         )
 
@@ -75,11 +80,19 @@ def _ragged(lists: list[list[int]]) -> RaggedIndex:
 
 
 def make_problem(
-    sizes: Sequence[tuple[int, int]], *, numeric: int = 2, singles: int = 2, multi: int = 1, dim: int = 3, seed: int = 0
+    sizes: Sequence[tuple[int, int]],
+    *,
+    numeric: int = 2,
+    singles: int = 2,
+    multi: int = 1,
+    dim: int = 3,
+    seed: int = 0,
+    label_weights: Sequence[float] = (1.0,),
+    missing: bool = False,
 ) -> Problem:
     """Tasks of the given (support, query) sizes over few rows, so that most query rows are support rows too.
 
-    Feature f uses table f; a table has three rows.
+    Feature f uses table f; a table has three rows. With `missing`, half of the labels are not known.
     """
     generator = torch.Generator().manual_seed(seed)
     features = singles + multi
@@ -92,7 +105,7 @@ def make_problem(
             numeric=torch.randn(numeric, generator=generator, dtype=torch.float64).tolist(),
             index=[3 * f + draw(3) for f in range(singles)],
             multi=[[3 * f + draw(3) for _ in range(draw(4))] for f in range(singles, features)],
-            label=float(draw(2)),
+            labels=[None if missing and draw(2) else float(draw(2)) for _ in label_weights],
         )
 
     return Problem(
@@ -103,12 +116,14 @@ def make_problem(
             tuple(f"numeric{i}" for i in range(numeric)),
             tuple([f"single{i}" for i in range(singles)] + [f"multi{i}" for i in range(multi)]),
             dim,
+            tuple(f"label{i}" for i in range(len(label_weights))),
         ),
+        label_weights=list(label_weights),
     )
 
 
 def dlrm_forward(weights: Weights, numeric: Tensor, stacked: Tensor) -> Tensor:
-    """DLRM written out, from a dictionary of its weights."""
+    """DLRM written out, from a dictionary of its weights: logits [n, L]."""
 
     def layers(prefix: str) -> int:
         return sum(name.startswith(prefix) and name.endswith("weight") for name in weights)
@@ -123,7 +138,7 @@ def dlrm_forward(weights: Weights, numeric: Tensor, stacked: Tensor) -> Tensor:
     for i in range(layers("top")):
         h = h @ weights[f"top.{i}.weight"].T + weights[f"top.{i}.bias"]
         h = torch.relu(h) if i < layers("top") - 1 else h
-    return h[:, 0]
+    return h
 
 
 @dataclass(frozen=True)
@@ -138,10 +153,10 @@ class Reference:
     """MAML by the book.
 
     Attributes:
-        forward: (weights, numeric [n, D], stacked [n, F, dim]) -> logits [n].
+        forward: (weights, numeric [n, D], stacked [n, F, dim]) -> logits [n] for one label or [n, L].
         adapted: names of the weights that adapt.
         tables: the tables whose rows adapt.
-        shrinkage: added to the number of support samples that their summed loss is divided by.
+        shrinkage: added to the number of support samples with a label that the label's summed loss is divided by.
         by_samples: whether a task's query loss counts by its samples, or once.
         stale: the classic mistake: query samples see the rows as they were before the inner loop.
     """
@@ -160,8 +175,7 @@ class Reference:
         weights = {name: w.detach().clone().requires_grad_() for name, w in weights.items()}
         rows = problem.rows.clone().requires_grad_()
         losses = [
-            self._loss(*self._adapted(weights, rows, problem, task), task.query)
-            * (len(task.query) if self.by_samples else 1)
+            self._loss(*self._adapted(weights, rows, problem, task), task.query, problem, sums=self.by_samples)
             for task in problem.tasks
             if task.query
         ]
@@ -174,7 +188,7 @@ class Reference:
         weights = {name: w.detach().clone().requires_grad_() for name, w in weights.items()}
         rows = problem.rows.clone().requires_grad_()
         samples = [s for task in problem.tasks for s in task.support + task.query]
-        total = self._loss(weights, rows, samples) * len(samples)
+        total = self._loss(weights, rows, samples, problem, sums=True)
         *dense, by_row = torch.autograd.grad(total, [*weights.values(), rows])
         return Expected(total.detach(), dict(zip(weights, dense, strict=True)), by_row)
 
@@ -194,8 +208,7 @@ class Reference:
         copies = rows
         for _ in range(self.steps if task.support else 0):
             changing = [own[name] for name in self.adapted]
-            shrunk = len(task.support) / (len(task.support) + self.shrinkage)
-            loss = self._loss(own, copies, task.support) * shrunk
+            loss = self._loss(own, copies, task.support, problem, shrinkage=self.shrinkage)
             *by_weight, by_row = torch.autograd.grad(
                 loss, [*changing, copies], create_graph=self.second_order, materialize_grads=True
             )
@@ -209,12 +222,27 @@ class Reference:
         numeric = torch.tensor([s.numeric for s in samples], dtype=torch.float64).view(
             len(samples), len(samples[0].numeric)
         )
-        return self.forward(weights, numeric, stacked)
+        return self.forward(weights, numeric, stacked).reshape(len(samples), -1)
 
-    def _loss(self, weights: Weights, rows: Tensor, samples: list[PlainSample]) -> Tensor:
+    def _loss(
+        self,
+        weights: Weights,
+        rows: Tensor,
+        samples: list[PlainSample],
+        problem: Problem,
+        *,
+        sums: bool = False,
+        shrinkage: float = 0.0,
+    ) -> Tensor:
+        """Of each label the (shrunk) mean over samples that have it, or the sum; added up by the labels' weights."""
         p = torch.sigmoid(self._logits(weights, rows, samples))
-        y = torch.tensor([s.label for s in samples], dtype=torch.float64)
-        return -(y * p.log() + (1 - y) * (1 - p).log()).mean()
+        total = 0 * p.sum()
+        for number, weight in enumerate(problem.label_weights):
+            known = [(p[n, number], s.labels[number]) for n, s in enumerate(samples) if s.labels[number] is not None]
+            losses = [-(q.log() if y else (1 - q).log()) for q, y in known]
+            if losses:
+                total = total + weight * torch.stack(losses).sum() / (1 if sums else len(losses) + shrinkage)
+        return total
 
 
 def _means(lists: list[list[list[int]]], rows: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def summed_loss(model: Any, weights: Mapping[str, Tensor], rows: Tensor, problem
         stacked = torch.stack([rows[i] for i in sample.index]).unsqueeze(0)
         numeric = torch.tensor([sample.numeric], dtype=torch.float64)
         p = forward(model, weights, numeric, stacked, problem.inputs).sigmoid()[0]
-        total = total - (p.log() if sample.label else (1 - p).log())
+        total = total - (p.log() if sample.labels[0] else (1 - p).log())
     return total
 
 

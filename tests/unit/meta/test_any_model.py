@@ -166,14 +166,15 @@ def test_evaluation_has_an_inner_loop_of_its_own(tools: Any) -> None:
     torch.testing.assert_close(scores, reference.scores(weights, problem), rtol=1e-10, atol=1e-12)
 
 
-def test_joint_gradients_are_those_of_plain_training(tools: Any) -> None:
-    problem = tools.make_problem(SIZES)
+@pytest.mark.parametrize("label_weights", [(1.0,), (1.0, 0.3)], ids=["a label", "two labels, half of them missing"])
+def test_joint_gradients_are_those_of_plain_training(tools: Any, label_weights: tuple[float, ...]) -> None:
+    problem = tools.make_problem(SIZES, label_weights=label_weights, missing=len(label_weights) > 1)
     model = tools.small_dlrm(problem.inputs)
     got = build_algorithm(MetaSpec(algorithm="Joint"), model, problem.inputs.features).gradients(
         model, problem.rows, problem.packed()
     )
-    one_task = [(sum(s for s, _ in SIZES), sum(q for _, q in SIZES))]
-    assert got.weight == sum(one_task[0])
+    samples = [sample for task in problem.tasks for sample in task.support + task.query]
+    assert got.weight == sum(any(label is not None for label in sample.labels) for sample in samples)
     weights = dict(model.named_parameters())
     reference = tools.reference(tools.dlrm_forward, (), (), steps=0, rate=1.0, second_order=False)
     expected = reference.row_sum_gradients(weights, problem)

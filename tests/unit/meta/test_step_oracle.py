@@ -1,5 +1,6 @@
 """The packed step against the reference loop, in float64: the same loss and the same outer gradients."""
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -84,6 +85,8 @@ def test_outer_gradients_equal_the_loop(tools: Any, adapt: Any, order: str, step
     steps=st.integers(1, 2),
     shrinkage=st.sampled_from([0.0, 2.5]),
     outer_loss=st.sampled_from(["tasks", "samples"]),
+    label_weights=st.sampled_from([(1.0,), (1.0, 0.5), (2.0, 0.0, 1.0)]),
+    missing=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_outer_gradients_equal_the_loop_for_any_shape(
@@ -97,16 +100,21 @@ def test_outer_gradients_equal_the_loop_for_any_shape(
     steps: int,
     shrinkage: float,
     outer_loss: str,
+    label_weights: Any,
+    missing: bool,
     seed: int,
 ) -> None:
     numeric = numeric or int(singles + multi < 2)
     sizes = [(s, q) if any(query for _, query in sizes) else (s, 1) for s, q in sizes]
     adapt = adapt if singles + multi or not adapt["rows"] else ADAPTS["dense"]
-    problem = tools.make_problem(sizes, numeric=numeric, singles=singles, multi=multi, seed=seed)
+    problem = tools.make_problem(
+        sizes, numeric=numeric, singles=singles, multi=multi, seed=seed, label_weights=label_weights, missing=missing
+    )
     got, expected = both_ways(
         tools, problem, adapt=adapt, order=order, steps=steps, shrinkage=shrinkage, outer_loss=outer_loss
     )
-    assert got.weight == sum((q > 0) if outer_loss == "tasks" else q for _, q in sizes)
+    labelled = [sum(any(y is not None for y in s.labels) for s in task.query) for task in problem.tasks]
+    assert got.weight == sum((q > 0) if outer_loss == "tasks" else q for q in labelled)
     assert difference(got, expected) < 1e-10
 
 
@@ -152,7 +160,31 @@ def test_a_rank_without_tasks_gets_zeros_and_does_not_run_the_model(tools: Any, 
     assert float(got.loss) == 0
     assert {name: g.shape for name, g in got.dense.items()} == {n: p.shape for n, p in model.named_parameters()}
     assert not any(g.any() for g in [got.rows, *got.dense.values()])
-    assert algorithm.scores(model, problem.rows, problem.packed(), adapted=True).shape == (0,)
+    assert algorithm.scores(model, problem.rows, problem.packed(), adapted=True).shape == (0, 1)
+
+
+@pytest.mark.parametrize("order", ["MAML", "FOMAML", "Joint"])
+def test_a_label_without_weight_or_values_changes_nothing_of_the_others(tools: Any, order: str) -> None:
+    problem = tools.make_problem(RAGGED, label_weights=(1.0, 1.0), missing=True)
+    samples = problem.packed()
+    model = tools.small_dlrm(problem.inputs)
+    meta = MetaSpec(algorithm=order, inner={"steps": 2, "rate": RATE, "shrinkage": 1.0}, adapt=ADAPTS["both"])
+    algorithm = build_algorithm(meta, model, problem.inputs.features)
+
+    def gradients(weights: list[float], labels: torch.Tensor) -> StepGradients:
+        sets = (
+            replace(part, labels=part.labels * labels, label_weights=torch.tensor(weights).double())
+            for part in (samples.support, samples.query)
+        )
+        support, query = sets
+        return algorithm.gradients(model, problem.rows, replace(samples, support=support, query=query))
+
+    unweighted = gradients([1.0, 0.0], torch.tensor([1.0, 1.0]))
+    unknown = gradients([1.0, 1.0], torch.tensor([1.0, float("nan")]))
+    assert float(unweighted.loss) == pytest.approx(float(unknown.loss), rel=1e-12)
+    torch.testing.assert_close(unweighted.rows, unknown.rows, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(unweighted.dense, unknown.dense, rtol=1e-10, atol=1e-12)
+    assert unknown.weight < unweighted.weight
 
 
 def test_the_step_leaves_model_and_rows_alone(tools: Any) -> None:

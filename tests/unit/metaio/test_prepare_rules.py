@@ -229,6 +229,24 @@ def test_a_rule_that_gives_null_leaves_the_row_out(tmp_path: Path) -> None:
     assert card.splits["train"].rows == 12 - threes
 
 
+def test_a_row_may_lack_some_of_its_labels(tmp_path: Path) -> None:
+    """Rows 1 to 4 of one user and item: both labels, the first, the second, none; a rate counts rows with its label."""
+    source = "user,item,click,bought\n1,7,1,0\n1,7,0,\n1,7,,1\n1,7,,\n2,7,1,1\n2,7,0,\n"
+    features = [
+        {"name": "item", "type": "categorical", "columns": ["item"]},
+        {"name": "rate", "type": "rate", "columns": ["item"], "label": "order"},
+        {"name": "count", "type": "count", "columns": ["item"]},
+    ]
+    labels = [{"name": name, "rule": rule} for name, rule in (("click", "click"), ("order", "bought"))]
+    card = prepare(tmp_path, {"ratings.csv": source}, labels=labels, features=features)
+    assert card.left_out == {"label is null": 1}
+    assert card.splits["train"].positives == {"click": 2, "order": 2}
+    found = sorted(str((row.task, *row.labels)) for piece in read_split(tmp_path, "train") for row in piece)
+    assert found == ["(1, 0.0, nan)", "(1, 1.0, 0.0)", "(1, nan, 1.0)", "(2, 0.0, nan)", "(2, 1.0, 1.0)"]
+    assert (card.priors["rate"].rows, card.priors["rate"].positives) == (3, 2)
+    assert card.priors["count"].rows == 5
+
+
 def test_short_tasks_are_dropped_and_counted(tmp_path: Path) -> None:
     card = prepare(tmp_path, {"ratings.csv": RATINGS + "8,1,5,0\n9,1,5,0\n9,2,5,0\n9,3,5,0\n"}, taskRows={"min": 4})
     assert card.left_out == {"task has fewer than 4 rows": 4}

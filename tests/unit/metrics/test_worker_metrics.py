@@ -14,6 +14,7 @@ COMMON = {"job_name": "demo", "namespace": "lab", "rank": "3"}
 
 @dataclass(frozen=True)
 class Quality:
+    label: str
     shot: int
     adapted: bool
     auc: float
@@ -32,7 +33,7 @@ def value(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
 def test_every_event_is_counted(metrics: WorkerMetrics) -> None:
     for _ in range(3):
         metrics.step(tasks=4, support=20, query=30, loss=0.5, epoch=2)
-    metrics.evaluation("valid", [Quality(5, True, 0.7, 0.6), Quality(5, False, 0.65, 0.5)])
+    metrics.evaluation("valid", [Quality("click", 5, True, 0.7, 0.6), Quality("click", 5, False, 0.65, 0.5)])
     metrics.commit(0.2, stall=0.02)
     metrics.commit(40.0, stall=0.03)
     assert value(metrics, "gmeta_steps_total") == 3
@@ -41,9 +42,9 @@ def test_every_event_is_counted(metrics: WorkerMetrics) -> None:
     assert value(metrics, "gmeta_samples_total", set="query") == 90
     assert value(metrics, "gmeta_loss") == 0.5
     assert value(metrics, "gmeta_epoch") == 2
-    assert value(metrics, "gmeta_auc", split="valid", shot="5", adapted="true") == 0.7
-    assert value(metrics, "gmeta_auc", split="valid", shot="5", adapted="false") == 0.65
-    assert value(metrics, "gmeta_gauc", split="valid", shot="5", adapted="false") == 0.5
+    assert value(metrics, "gmeta_auc", split="valid", label="click", shot="5", adapted="true") == 0.7
+    assert value(metrics, "gmeta_auc", split="valid", label="click", shot="5", adapted="false") == 0.65
+    assert value(metrics, "gmeta_gauc", split="valid", label="click", shot="5", adapted="false") == 0.5
     assert value(metrics, "gmeta_commits_total") == 2
     assert value(metrics, "gmeta_commit_seconds_bucket", le="30.0") == 1
     assert value(metrics, "gmeta_commit_seconds_sum") == pytest.approx(40.2)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gmeta_worker.layers import AdaptiveLayer
 from gmeta_worker.meta import build_algorithm
 from gmeta_worker.models import ModelInputs, build_model, inputs_of
 
-INPUTS = ModelInputs(("age",), ("movie", "user"), 4)
+INPUTS = ModelInputs(("age",), ("movie", "user"), 4, ("click",))
 
 CLASSES = """
 import torch
@@ -205,6 +206,16 @@ def test_a_model_that_mixes_samples_is_refused() -> None:
         "samples of many tasks pass through it together$",
     ):
         build("user_models:Mixes")
+
+
+def test_a_class_must_have_an_output_for_every_label() -> None:
+    inputs = replace(INPUTS, labels=("click", "order", "like"))
+    with pytest.raises(ModelError) as error:
+        build_model(ModelSpec(type="user_models:Base"), inputs, seed=0)
+    assert str(error.value) == (
+        "user_models:Base: forward must return one floating-point logit a sample for each of the labels click, order, "
+        "like, shape [2, 3], received shape [2] of torch.float32"
+    )
 
 
 def test_layer_norm_is_welcome() -> None:

@@ -1,5 +1,6 @@
 """The built-in models against their papers' formulas, written out sample by sample."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from gmeta_api.spec import ModelSpec
 from gmeta_worker.models import FeatureRows, Features, ModelInputs, build_model
 
 DIM, SAMPLES = 3, 4
-INPUTS = ModelInputs(numeric=("price", "rate"), features=("user", "item"), dim=DIM)
+INPUTS = ModelInputs(numeric=("price", "rate"), features=("user", "item"), dim=DIM, labels=("click",))
 PARTS = {"bias": True, "context": True, "wide": 5, "wide_features": ["item"]}
 
 
@@ -21,8 +22,8 @@ def inputs() -> tuple[Features, FeatureRows]:
     return Features(numeric), FeatureRows(INPUTS.features, torch.randn(SAMPLES, 2, DIM, generator=draw))
 
 
-def model_of(type_name: str, **fields: Any) -> Any:
-    model = build_model(ModelSpec(type=type_name, top=[6, 4], **fields), INPUTS, seed=0)
+def model_of(type_name: str, labels: tuple[str, ...] = ("click",), **fields: Any) -> Any:
+    model = build_model(ModelSpec(type=type_name, top=[6, 4], **fields), replace(INPUTS, labels=labels), seed=0)
     with torch.no_grad():
         for number, parameter in enumerate(model.parameters()):  # nothing may hide behind a zero
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
@@ -71,6 +72,21 @@ def test_the_logit_is_that_of_the_formula(type_name: str, parts: Any) -> None:
             extra = model.bias.bias[0] + (model.wide.head.weight @ hidden)[0] + numeric[1]
         expected.append(by_hand(type_name, model, numeric, vectors) + extra)
     torch.testing.assert_close(model(features, rows), torch.stack(expected), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("type_name", ["DLRM", "MeLU", "WideDeep", "DeepFM", "DCN", "LiMAML"])
+def test_labels_share_everything_but_the_last_layers(type_name: str) -> None:
+    """With the weights of a label's outputs, a model of that label alone gives its logits."""
+    model = model_of(type_name, ("click", "order"), adaptive=PARTS, offset=["rate"])
+    logits = model(*inputs())
+    assert logits.shape == (SAMPLES, 2)
+    state = model.state_dict()
+    last = ("top.2.weight", "top.2.bias", "linear.weight", "linear.bias", "bias.bias", "wide.head.weight")
+    for number in range(2):
+        alone = model_of(type_name, adaptive=PARTS, offset=["rate"])
+        alone.load_state_dict({n: w[number : number + 1] if n in last else w for n, w in state.items()})
+        torch.testing.assert_close(logits[:, number], alone(*inputs()), rtol=1e-5, atol=1e-6)
+    assert (logits[:, 0] - logits[:, 1]).abs().min() > 1e-3
 
 
 def test_parts_are_what_adapts_as_context_and_start_at_zero() -> None:

@@ -11,7 +11,7 @@ from gmeta_worker.models import DLRM, FeatureRows, Features, ModelInputs
 
 
 def inputs_for(numeric: int, features: int, dim: int = 4) -> ModelInputs:
-    return ModelInputs(tuple(f"n{i}" for i in range(numeric)), tuple(f"f{i}" for i in range(features)), dim)
+    return ModelInputs(tuple(f"n{i}" for i in range(numeric)), tuple(f"f{i}" for i in range(features)), dim, ("click",))
 
 
 @pytest.mark.parametrize(("numeric", "features"), [(3, 2), (0, 3), (2, 0), (1, 1)])

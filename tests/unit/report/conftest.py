@@ -64,12 +64,22 @@ class History:
             ),
         )
 
-    def evaluation(self, at: float, step: int, split: str = "valid", auc: float = 0.6, **fields: Any) -> "History":
+    def evaluation(
+        self,
+        at: float,
+        step: int,
+        split: str = "valid",
+        auc: float = 0.6,
+        labels: tuple[str, ...] = ("click",),
+        **fields: Any,
+    ) -> "History":
+        """A second label's AUC is 0.1 below the first one's."""
         rows = tuple(
             MetricRow(
+                label=label,
                 shot=shot,
                 adapted=adapted,
-                auc=auc + adapted * 0.05,
+                auc=auc + adapted * 0.05 - place / 10,
                 gauc=0.5,
                 loss=0.6,
                 calibration=1.1 + adapted,
@@ -80,6 +90,7 @@ class History:
                 rows=70,
             )
             for shot in (1, 10)
+            for place, label in enumerate(labels)
             for adapted in (False, True)
         )
         classes = tuple(ClassRow(task_class=name, **row.model_dump()) for name in ("1-9", "100+") for row in rows)

@@ -54,16 +54,37 @@ def test_runs_stand_side_by_side_with_differences_to_the_first(run: MakeRun, tmp
     assert "one MAML DLRM succeeded 100 167 1 min 30 s" in printed
     assert "two MAML DLRM succeeded 1,200 2,000 1 min 30 s" in printed
     assert "test, differences to one" in printed
-    assert "1 un-adapted one 0.6000 +0.0000 0.5000 +0.0000 0.6000 +0.0000" in printed
-    assert "10 adapted two 0.6900 +0.0400 0.5000 +0.0000 0.6000 +0.0000" in printed
+    assert "click 1 un-adapted one 0.6000 +0.0000 0.5000 +0.0000 0.6000 +0.0000" in printed
+    assert "click 10 adapted two 0.6900 +0.0400 0.5000 +0.0000 0.6000 +0.0000" in printed
     assert len([line for line in printed if "adapted" in line]) == 2 * 2 * 2, "shots, modes, runs"
     parsed = Page(page.read_text())
     text = " ".join(parsed.words)
     assert "2 runs compared Scores of the test split; differences are to one." in text
-    assert "10 adapted two 0.6900 +0.0400 0.5000 +0.0000 1.4000 +0.0000 0.6000 +0.0000 1.0200 +0.0000" in text
+    assert "click 10 adapted two 0.6900 +0.0400 0.5000 +0.0000 1.4000 +0.0000 0.6000 +0.0000 1.0200 +0.0000" in text
     assert len(parsed.images) == 2
     assert all(image.startswith(b"\x89PNG\r\n\x1a\n") for image in parsed.images)
     assert not re.search(r"https?://|@import|url\(|<link|<script", page.read_text())
+
+
+def test_every_label_has_lines_of_its_own(history: Any, document: Callable[..., JobDocument], tmp_path: Path) -> None:
+    history.formed(0.0).evaluation(70.0, 10, "test", auc=0.7, labels=("order", "click"))
+    write_report(tmp_path, document(), history.finish(90.0).events)
+    lines = compare(read_runs([tmp_path]), "test")
+    cells = [(line.label, line.shot, line.adapted, round(line.value("auc"), 2)) for line in lines]
+    assert cells == [
+        ("order", 1, False, 0.7),
+        ("order", 1, True, 0.75),
+        ("order", 10, False, 0.7),
+        ("order", 10, True, 0.75),
+        ("click", 1, False, 0.6),
+        ("click", 1, True, 0.65),
+        ("click", 10, False, 0.6),
+        ("click", 10, True, 0.65),
+    ]
+    page = " ".join(Page((tmp_path / "report.html").read_text()).words)
+    assert "test split, order, after step 10" in page
+    assert "test split, click, after step 10" in page
+    assert page.index("0.7500 test AUC, 10-shot, adapted") < page.index("Quality by shot")
 
 
 def test_a_run_that_lacks_the_split_shows_nothing_there(run: MakeRun, tmp_path: Path) -> None:

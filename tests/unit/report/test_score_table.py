@@ -42,6 +42,16 @@ def test_every_measure_is_in_its_column_for_all_tasks_and_for_each_class() -> No
     ]
 
 
+def test_every_label_has_tables_of_its_own() -> None:
+    rows = [MetricRow(label=label, shot=5, adapted=True, tasks=1, rows=2, **MEASURES) for label in ("order", "click")]
+    classes = [ClassRow(task_class="1-9", **rows[1].model_dump())]
+    lines = [" ".join(line.split()[:2]) for line in printed(100, rows, classes).splitlines() if line.strip(" ─")]
+    assert [line for line in lines if line != "task rows"] == [
+        *("test, order:", "all 5", "test, order:", "all 5"),
+        *("test, click:", "all 5", "1-9 5", "test, click:", "all 5", "1-9 5"),
+    ]
+
+
 def test_no_number_is_cut_at_80_columns() -> None:
     row = MetricRow(shot=100, adapted=False, tasks=999_999, rows=99_999_999, **MEASURES)
     ranking, probabilities = (line.split() for line in printed(80, [row], []).splitlines() if "all" in line)

@@ -36,7 +36,7 @@ def one_step(trained: Trained, *layers: str) -> dict[str, tuple[dict[str, torch.
         own = {name: parts.model.get_parameter(name).detach().requires_grad_() for name in names}
         arguments = model_arguments(parts.model, table, support)
         logits = functional_call(parts.model, own, arguments)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, support.labels, reduction="sum")
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, support.labels.squeeze(1), reduction="sum")
         size = INNER["rate"] / (SHOT + INNER["shrinkage"])
         gradients = torch.autograd.grad(loss, list(own.values()))
         moved = {name: w.detach() - size * g for (name, w), g in zip(own.items(), gradients, strict=True)}

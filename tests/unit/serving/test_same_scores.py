@@ -23,6 +23,7 @@ SCORER = Path(__file__).parents[3] / "examples/score_export.py"
 Floats = NDArray[np.float32]
 STANDARD = {"hashlib", "json", "math", "sys", "pathlib", "typing"}
 HASH = {"type": "hash", "rows": 11}
+LABELS = {"click": "rating >= 4", "like": "CASE WHEN rating <> 3 THEN rating = 5 END"}
 CASES: dict[str, dict[str, Any]] = {
     "every layer and row": {},
     "first order, the mean": {"meta": {"algorithm": "FOMAML", "inner": {"steps": 1, "rate": 0.3}, "adapt": None}},
@@ -32,6 +33,11 @@ CASES: dict[str, dict[str, Any]] = {
     "rows of a hash vocabulary": {"meta": {"adapt": {"dense": [], "rows": ["movie"]}}, "model": {"vocabulary": HASH}},
     "layers that are not adaptive": {"model": {"type": "plain_model:Plain", "adaptive": {}, "dropout": 0}},
     "joint": {"meta": {"algorithm": "Joint"}},
+    "two labels, one not always known": {
+        "model": {"type": "PLE", "expertSize": 6},
+        "prepare": {"labels": [{"name": name, "rule": rule} for name, rule in LABELS.items()]},
+        "training": {"epochs": 1, "labelWeights": {"like": 0.5}},
+    },
 }
 
 
@@ -56,6 +62,10 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return made
 
 
+def labels_of(rating: int) -> dict[str, bool | None]:
+    return {"click": rating >= 4, "like": None if rating == 3 else rating == 5}
+
+
 def write_tasks(trained: Trained, folder: Path) -> tuple[Path, Path]:
     """The test tasks' rows as a support file in CSV and a query file in Parquet, each in an order of its own."""
     support, query = (
@@ -78,7 +88,7 @@ def test_the_scorer_needs_nothing_of_ours() -> None:
 def test_the_scorer_computes_what_evaluate_does(trained: Trained) -> None:
     export = scorer().Export(trained.folder / "export")
     scored = [
-        export.score([{**row, "click": int(row["rating"]) >= 4} for row in support], query)
+        export.score([{**row, **labels_of(int(row["rating"]))} for row in support], query)
         for support, query in trained.tasks()
     ]
     shared, adapted = (np.concatenate([pair[mode].numpy() for pair in scored]) for mode in (0, 1))
@@ -96,7 +106,11 @@ def test_adapt_scores_files_as_evaluate_does(trained: Trained, tmp_path: Path) -
     raw = pq.read_table(query).to_pylist()
     assert table["row"].to_pylist() == list(range(len(raw)))
     assert table["task"].to_pylist() == [row["user"] for row in raw]
-    found = {(row["user"], row["place"]): score for row, score in zip(raw, table["score"].to_pylist(), strict=True)}
+    labels = list(trained.dataset.card.schema.labels)
+    columns = ["score"] if labels == ["click"] else [f"score_{label}" for label in labels]
+    assert table.column_names == ["task", "row", *columns]
+    scores = np.stack([table[column].to_numpy() for column in columns], 1).squeeze()
+    found = {(row["user"], row["place"]): score for row, score in zip(raw, scores, strict=True)}
     wanted = 1 / (1 + np.exp(-trained.evaluated(adapted=True)))
     in_order = [found[row["user"], row["place"]] for _, rows in trained.tasks() for row in rows]
     assert_same(in_order, wanted)
@@ -109,7 +123,7 @@ def test_a_task_without_support_is_scored_with_the_shared_parameters(trained: Tr
     query = adaptation.read(
         write_rows(tmp_path / "query.csv", [row for _, rows in tasks for row in rows]), labelled=False
     )
-    scores = adaptation.scores(support, query)
+    scores = adaptation.scores(support, query).squeeze()
     first = len(tasks[0][1])
     assert_same(scores[:first], trained.evaluated(adapted=True)[:first])
     assert_same(scores[first:], trained.evaluated(adapted=False)[first:])

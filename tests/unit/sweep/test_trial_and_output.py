@@ -58,6 +58,7 @@ def status(step: int, auc: float, total: int = 30) -> Status:
         generation=1,
         progress=ProgressStatus.model_validate(progress | rates),
         commit=None,
+        export=None,
         commits=0,
         last_evaluation=evaluation if step else None,
         evaluations=1,

@@ -77,8 +77,8 @@ def test_a_run_as_tensorboard_sees_it(history: Any, document: MakeDocument, tmp_
     assert seen["train/samples_per_second", 30] == 1000 / 2, "evaluations are left out"
     assert seen["train/tasks_per_second", 30] == 20.0
     assert ("train/samples_per_second", 10) not in seen
-    assert seen["valid_auc/1-shot-unadapted", 30] == 0.625
-    assert seen["valid_ndcg_10/10-shot-adapted", 30] == pytest.approx(1.4)
+    assert seen["valid_auc/click-1-shot-unadapted", 30] == 0.625
+    assert seen["valid_ndcg_10/click-10-shot-adapted", 30] == pytest.approx(1.4)
     optimizer = document().spec.optimizer
     assert seen["learning_rate/dense", 10] == pytest.approx(optimizer.dense.rate)
     assert seen["learning_rate/sparse", 10] == pytest.approx(optimizer.sparse.rate)

@@ -47,6 +47,18 @@ def test_the_gradients_are_those_of_one_process(size: int, algorithm: str, split
     assert difference(all_rows(outcomes), rows) < 1e-10
 
 
+@pytest.mark.parametrize("algorithm", ["MAML", "Reptile", "Joint"])
+def test_two_labels_with_missing_values_do_not_feel_the_split(algorithm: str) -> None:
+    spec = job(algorithm, rate=0.1, label_weights={"click": 1.0, "order": 0.5})
+    batches = [make_batch(RAGGED, seed, labels=2) for seed in range(2)]
+    alone = train(spec, ALONE, batches)
+    outcomes = run_ranks(3, lambda group: train(spec, group, batches, SPLITS["unequal"][:3]))
+    assert all(difference(each.dense, alone.dense) < 1e-10 for each in outcomes)
+    assert difference(all_rows(outcomes), all_rows([alone])) < 1e-10
+    one_label = train(job(algorithm, rate=0.1), ALONE, [make_batch(RAGGED, seed) for seed in range(2)])
+    assert alone.dense["top.1.weight"].shape == (2, one_label.dense["top.1.weight"].shape[1])
+
+
 @pytest.mark.parametrize("lengths", [[9], [2, 2], []], ids=["one task", "two tasks", "no task at all"])
 def test_ranks_without_tasks_go_on(lengths: list[int]) -> None:
     batches = [make_batch(lengths), make_batch(RAGGED, seed=1)]

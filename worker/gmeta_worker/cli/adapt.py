@@ -1,5 +1,6 @@
 """`gmeta adapt`: an export adapts to new tasks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -29,9 +30,10 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
     """Adapt an EXPORT to new tasks and score their query rows, or write their meta embeddings.
 
     The files are CSV, TSV or Parquet with the task's columns and every raw column that a feature is made of, those of
-    joined tables too. The support has the label, under its name or as the columns of its rule.
+    joined tables too. The support has the labels, under their names or as the columns of their rules.
 
-    Scores: task, row (of the query file, from 0) and score, the probability of label 1. Meta embeddings: task and
+    Scores: task, row (of the query file, from 0) and score, the probability of label 1; of several labels score_<label>
+    each. Meta embeddings: task and
     embedding, the mean over the support rows of the adapted meta block (LiMAML) or the adapted context vector (CAVIA).
     """
     if meta_embeddings == (query is not None):
@@ -48,8 +50,14 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
     click.echo(f"{out}: {done}")
 
 
+def score_columns(labels: Sequence[str]) -> list[str]:
+    """The column of each label's scores."""
+    return ["score"] if len(labels) == 1 else [f"score_{label}" for label in labels]
+
+
 def _write_scores(adaptation: Adaptation, support: Path, query: Path, out: Path) -> int:
     rows, asked = adaptation.read(support, labelled=True), adaptation.read(query, labelled=False)
-    score = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
-    pq.write_table(pa.table({"task": asked.tasks, "row": np.arange(len(score)), "score": score}), out)
-    return len(score)
+    scores = torch.from_numpy(adaptation.scores(rows, asked)).sigmoid().numpy()
+    columns = dict(zip(score_columns(adaptation.labels), scores.T, strict=True))
+    pq.write_table(pa.table({"task": asked.tasks, "row": np.arange(len(scores)), **columns}), out)
+    return len(scores)

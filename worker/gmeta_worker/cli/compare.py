@@ -54,16 +54,16 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def scores_table(split: str, first: str, lines: Sequence[Line]) -> Table:
-    """A line for each shot, mode and run, with the differences to the first run."""
+    """A line for each label, shot, mode and run, with the differences to the first run."""
     columns = [column for name in MEASURES for column in (name, "±")]
-    table = _table(f"{split}, differences to {first}", ("shot", "model", "run"), columns)
+    table = _table(f"{split}, differences to {first}", ("label", "shot", "model", "run"), columns)
     for line in lines:
         cells = [
             text
             for measure in MEASURES.values()
             for text in (metric(line.value(measure)), signed(line.difference(measure)))
         ]
-        table.add_row(str(line.shot), "adapted" if line.adapted else "un-adapted", line.run, *cells)
+        table.add_row(line.label, str(line.shot), "adapted" if line.adapted else "un-adapted", line.run, *cells)
     return table
 
 

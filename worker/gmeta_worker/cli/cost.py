@@ -63,6 +63,7 @@ def _cost_rows(spec: Spec, dataset: Dataset, unique: tuple[int, ...]) -> Iterato
         vocabulary_sizes={name: card.size for name, card in dataset.card.vocabularies.items()},
         features=len(schema.categorical) + len(schema.multi),
         numeric=len(schema.numeric),
+        labels=len(schema.labels),
         unique_rows=max(unique),
     )
     cost = estimate(spec, facts)

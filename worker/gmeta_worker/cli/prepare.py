@@ -36,7 +36,7 @@ Examples:
 @click.option("--delimiter", help="Between the columns of a csv source  [default: a comma; a tab for tsv]")
 @click.option("--join", "joins", multiple=True, metavar="FILE:COLUMN,…", help="Side table and the columns of its key.")
 @click.option("--task", multiple=True, metavar="COLUMN", help="Column that names the task; several together name one.")
-@click.option("--label", "labels", multiple=True, metavar="RULE", help="SQL: true or 1, false or 0, null: left out.")
+@click.option("--label", "labels", multiple=True, metavar="RULE", help="SQL: true or 1, false or 0, null: unknown.")
 @click.option("--categorical", multiple=True, metavar="[NAME=]COLUMN", help="Feature with one value; or SQL.")
 @click.option(
     "--multi", multiple=True, metavar="[NAME=]COLUMN:SEPARATOR", help="Feature with many values; or [NAME=]COLUMN,…"

@@ -95,8 +95,9 @@ class Progress(FromMember):
 
 
 class MetricRow(Record):
-    """Quality at one shot."""
+    """Quality on one label at one shot."""
 
+    label: str = Field(default="", max_length=64, description="The label; empty from versions with one label only.")
     shot: NonNegativeInt
     adapted: bool
     auc: Measure
@@ -123,9 +124,11 @@ class Evaluation(FromMember):
     epoch: NonNegativeInt
     step: NonNegativeInt = Field(description="Global step.")
     split: str = Field(min_length=1, max_length=64)
-    rows: tuple[MetricRow, ...] = Field(min_length=1, max_length=256)
-    classes: tuple[ClassRow, ...] = Field(default=(), max_length=2048, description="The same by class of tasks.")
-    auc: Measure = Field(description="The AUC that stands for the whole: the mean over the shots.")
+    rows: tuple[MetricRow, ...] = Field(min_length=1, max_length=1024)
+    classes: tuple[ClassRow, ...] = Field(default=(), max_length=4096, description="The same by class of tasks.")
+    auc: Measure = Field(
+        description="The AUC that stands for the whole: that of the first label, the mean over the shots."
+    )
 
 
 class ShardWritten(FromMember):

@@ -12,22 +12,24 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Score:
-    """Quality on the query rows of a split at one shot. A measure is NaN where nothing defines it.
+    """Quality on the query rows of a split that have a label, at one shot. A measure is NaN where nothing defines it.
 
     Attributes:
+        label: name of the label.
         shot: support rows a task was given, at most (a task with fewer keeps what it has).
         adapted: whether the model was adapted to the support rows first.
         auc: pooled over all query rows.
-        gauc: unweighted mean AUC over the tasks with both labels among their query rows.
+        gauc: unweighted mean AUC over the tasks with both values of the label among their query rows.
         loss: mean binary cross entropy of the query rows.
         calibration: mean predicted probability over the mean label, 1 at best.
         calibration_error: expected calibration error over 10 bins with equal numbers of rows.
-        ndcg_5: unweighted mean nDCG@5 over the tasks with both labels.
+        ndcg_5: unweighted mean nDCG@5 over the tasks with both values.
         ndcg_10: the same of nDCG@10.
         tasks: tasks with at least one query row.
         rows: query rows.
     """
 
+    label: str
     shot: int
     adapted: bool
     auc: float
@@ -44,7 +46,7 @@ class Score:
 MEASURES = tuple(field.name for field in fields(Score) if field.type is float)
 
 
-def score_of(shot: int, adapted: bool, sums: Sums) -> Score:
+def score_of(label: str, shot: int, adapted: bool, sums: Sums) -> Score:
     """The score that the sums over all ranks (one SUMS) come to."""
     negatives, positives = sums["rows"].tolist()
     tasks, ranked = sums["tasks"].tolist()
@@ -53,6 +55,7 @@ def score_of(shot: int, adapted: bool, sums: Sums) -> Score:
     off = [abs(sum_ - hits) for sum_, hits in zip(probabilities, sums["bin_positives"].tolist(), strict=True)]
     ndcg_5, ndcg_10 = (_ratio(value_of(digits), ranked) for digits in sums["ndcg"])
     return Score(
+        label=label,
         shot=shot,
         adapted=adapted,
         auc=_ratio(int(sums["ordered_pairs"]), 2 * negatives * positives),
@@ -68,10 +71,14 @@ def score_of(shot: int, adapted: bool, sums: Sums) -> Score:
 
 
 def headline(scores: Sequence[Score], *, adapted: bool) -> Score:
-    """One score for progress and early stopping: the mean over the shots, of the adapted or the un-adapted model."""
-    chosen = [score for score in scores if score.adapted is adapted]
+    """One score for progress and early stopping: the mean over the shots, of the adapted or the un-adapted model.
+
+    Of several labels the first one's counts.
+    """
+    label = scores[0].label
+    chosen = [score for score in scores if score.adapted is adapted and score.label == label]
     means = {name: fmean(getattr(score, name) for score in chosen) for name in MEASURES}
-    return Score(shot=0, adapted=adapted, tasks=chosen[0].tasks, rows=chosen[0].rows, **means)
+    return Score(label=label, shot=0, adapted=adapted, tasks=chosen[0].tasks, rows=chosen[0].rows, **means)
 
 
 def _ratio(part: float, whole: int) -> float:

@@ -1,5 +1,6 @@
 """Scores of a split at one shot, from what each rank has of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,8 @@ class Outcomes:
     """A rank's query rows, of whole tasks.
 
     Attributes:
-        logits: float32[n, modes].
-        labels: float32[n], 0 or 1.
+        logits: float32[n, modes, L].
+        labels: float32[n, L], 0 or 1, NaN where a row's label is not known: it counts in no score of the label.
         task: int64[n], number of the row's task on this rank.
         task_rows: int64[T], rows of each task, support and query.
     """
@@ -42,7 +43,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """Scores of a split, by shot, un-adapted and adapted.
+    """Scores of a split, by label and shot, un-adapted and adapted.
 
     Attributes:
         whole: of all tasks.
@@ -53,23 +54,35 @@ class SplitScores:
     by_class: tuple[tuple[str, Score], ...]
 
 
-def score_shot(group: Group, outcomes: Outcomes, shot: int) -> SplitScores:
-    """The scores over all ranks, the same on each: they do not depend on how many ranks share out the tasks."""
+def score_shot(group: Group, outcomes: Outcomes, labels: Sequence[str], shot: int) -> SplitScores:
+    """The scores over all ranks, the same on each: they do not depend on how many ranks share out the tasks.
+
+    Args:
+        group: the ranks.
+        outcomes: of this rank.
+        labels: names of the L labels.
+        shot: support rows that the tasks were given.
+    """
     classes = task_class(outcomes.task_rows)
-    positive = outcomes.labels > 0.5
     whole: list[Score] = []
     by_class: list[tuple[str, Score]] = []
-    for adapted, logits in zip(MODES, outcomes.logits.T, strict=True):
-        own = np.zeros(_POOLS, dtype=SUMS)
-        ordered = to_ordered(logits)
-        _add_pooled(group, own, count_rows(ordered << _TAG_BITS | classes[outcomes.task], positive))
-        tasks = GroupedTallies(count_rows(outcomes.task << BITS | ordered, positive), len(classes))
-        _add_tasks(own, tasks, classes)
-        first, *others = add_up(group, own)
-        whole.append(score_of(shot, adapted, first))
-        known = [(name, sums) for name, sums in zip(CLASSES, others, strict=True) if sums["rows"].any()]
-        by_class.extend((name, score_of(shot, adapted, sums)) for name, sums in known)
+    for number, label in enumerate(labels):
+        known = ~np.isnan(outcomes.labels[:, number])
+        task, positive = outcomes.task[known], outcomes.labels[known, number] > 0.5
+        for adapted, logits in zip(MODES, outcomes.logits[known, :, number].T, strict=True):
+            first, *others = _sums(group, to_ordered(logits), positive, task, classes)
+            whole.append(score_of(label, shot, adapted, first))
+            scored = [(name, sums) for name, sums in zip(CLASSES, others, strict=True) if sums["rows"].any()]
+            by_class.extend((name, score_of(label, shot, adapted, sums)) for name, sums in scored)
     return SplitScores(tuple(whole), tuple(by_class))
+
+
+def _sums(group: Group, ordered: Ints, positive: NDArray[np.bool_], task: Ints, classes: Ints) -> Sums:
+    """Over all ranks, of all rows and of each class of tasks."""
+    own = np.zeros(_POOLS, dtype=SUMS)
+    _add_pooled(group, own, count_rows(ordered << _TAG_BITS | classes[task], positive))
+    _add_tasks(own, GroupedTallies(count_rows(task << BITS | ordered, positive), len(classes)), classes)
+    return add_up(group, own)
 
 
 def _add_pooled(group: Group, sums: Sums, tagged: Tallies) -> None:

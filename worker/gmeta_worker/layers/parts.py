@@ -30,16 +30,17 @@ class WideHead(nn.Module):
     Args:
         inputs: width of the features.
         size: width of the projection.
+        outputs: logits of a sample.
     """
 
-    def __init__(self, inputs: int, size: int) -> None:
+    def __init__(self, inputs: int, size: int, outputs: int = 1) -> None:
         super().__init__()
         self.projection = nn.Linear(inputs, size)
         torch.nn.init.normal_(self.projection.weight, std=START)
-        self.head = AdaptiveLinear(size, 1, bias=False)
+        self.head = AdaptiveLinear(size, outputs, bias=False)
         torch.nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, inputs] -> [n]."""
+        """[n, inputs] -> [n], or [n, outputs] of several."""
         logits: Tensor = self.head(self.projection(x))
-        return logits.squeeze(-1)
+        return logits.squeeze(1)

@@ -2,13 +2,15 @@
 
 import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gmeta_worker.coordination.messages import Export
+from gmeta_worker.coordination.labels import by_label, titled
+from gmeta_worker.coordination.messages import Export, MetricRow
 from gmeta_worker.coordination.status import Status
 
 PLAIN_SECONDS = 5.0
@@ -97,15 +99,22 @@ def export_line(export: Export) -> str:
 
 
 def evaluation_line(status: Status) -> str:
-    """The latest evaluation, by shot, un-adapted and adapted."""
+    """The latest evaluation: a line for each label, by shot, un-adapted and adapted."""
     evaluation = status.last_evaluation
     if evaluation is None:
         return ""
+    start = f"step {evaluation.step}  {evaluation.split}"
+    return "\n".join(
+        f"{titled(start, label)} AUC un-adapted → adapted:  {_auc_by_shot(rows)}"
+        for label, rows in by_label(evaluation.rows).items()
+    )
+
+
+def _auc_by_shot(rows: Sequence[MetricRow]) -> str:
     by_shot: dict[int, dict[bool, float]] = {}
-    for row in evaluation.rows:
+    for row in rows:
         by_shot.setdefault(row.shot, {})[row.adapted] = row.auc
-    parts = [
+    return "   ".join(
         f"{shot}-shot " + " → ".join(f"{auc[mode]:.4f}" for mode in (False, True) if mode in auc)
         for shot, auc in by_shot.items()
-    ]
-    return f"step {evaluation.step}  {evaluation.split} AUC un-adapted → adapted:  " + "   ".join(parts)
+    )

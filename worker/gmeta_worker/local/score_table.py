@@ -1,4 +1,4 @@
-"""Scores of a split as two tables, each narrow enough for 80 columns."""
+"""Scores of a split as two tables a label, each narrow enough for 80 columns."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 
+from gmeta_worker.coordination.labels import by_label, titled
 from gmeta_worker.coordination.messages import ClassRow, MetricRow
 
 RANKING = {"AUC": "auc", "GAUC": "gauc", "nDCG@5": "ndcg_5", "nDCG@10": "ndcg_10"}
@@ -14,13 +15,15 @@ PROBABILITY = {"log loss": "loss", "calibration": "calibration", "ECE": "calibra
 
 
 def score_table(title: str, scores: Sequence[MetricRow], classes: Sequence[ClassRow] = ()) -> Group:
-    """Ranking and probabilities: a line for each shot and mode, of all tasks, then of each class of tasks."""
-    by_class: dict[str, list[MetricRow]] = {"all": list(scores)}
-    for row in classes:
-        by_class.setdefault(row.task_class, []).append(row)
-    return Group(
-        _table(f"{title}: ranking", by_class, RANKING), _table(f"{title}: probabilities", by_class, PROBABILITY)
-    )
+    """Ranking and probabilities of each label: a line for each shot and mode, of all tasks, then of each class."""
+    tables = []
+    for label, rows in by_label(scores).items():
+        by_class: dict[str, list[MetricRow]] = {"all": list(rows)}
+        for row in by_label(classes).get(label, []):
+            by_class.setdefault(row.task_class, []).append(row)
+        tables.append(_table(f"{titled(title, label)}: ranking", by_class, RANKING))
+        tables.append(_table(f"{titled(title, label)}: probabilities", by_class, PROBABILITY))
+    return Group(*tables)
 
 
 def _table(title: str, by_class: Mapping[str, Sequence[MetricRow]], measures: Mapping[str, str]) -> Table:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from gmeta_worker.meta.forward import known_counts
 from gmeta_worker.meta.samples import Samples, TaskSamples
 from gmeta_worker.meta.step_size import StepSizes
 from gmeta_worker.meta.targets import Targets
@@ -14,6 +15,9 @@ from gmeta_worker.meta.targets import Targets
 @dataclass(frozen=True)
 class InnerLoop:
     """Plain gradient steps on each task's support loss: its sum over samples divided by (their number + shrinkage).
+
+    Of several labels, those that fewer samples have count as if the loss of each had been divided by (the number of
+    samples that have it + shrinkage) instead.
 
     Attributes:
         steps: how many.
@@ -52,7 +56,7 @@ class AdaptedTasks(Protocol):
     """Tasks after their inner loops."""
 
     def query_logits(self) -> Tensor:
-        """Logits of the query samples with each task's own parameters, [n_query].
+        """Logits of the query samples with each task's own parameters, [n_query, L].
 
         Differentiable with respect to the model's parameters and the rows, unless gradients are off.
         """
@@ -84,5 +88,11 @@ class Adapter(Protocol):
 
 
 def support_counts(support: Samples, tasks: int) -> Tensor:
-    """Support samples of each task, [tasks], in the labels' type."""
-    return support.task.bincount(minlength=tasks).to(support.labels.dtype)
+    """Support samples of each task that have a label, [tasks], in the labels' type."""
+    return support.task[support.labelled].bincount(minlength=tasks).to(support.labels.dtype)
+
+
+def support_weights(support: Samples, tasks: int, shrinkage: float) -> Tensor:
+    """What each label of each support sample counts in the loss of the inner loop, [n, L]; 1 where none is missing."""
+    counts = support_counts(support, tasks).unsqueeze(1)
+    return ((counts + shrinkage) / (known_counts(support, tasks) + shrinkage))[support.task]

@@ -19,7 +19,7 @@ class StepGradients:
     Attributes:
         loss: scalar, summed over the units of `weight`.
         weight: what the sums are divided by for a mean: tasks with a query sample, query samples, or, in joint
-            training, samples.
+            training, samples, where only samples with a known label count.
         dense: summed gradient of every trainable parameter, by name.
         rows: [U, dim], summed gradient of the step's unique rows.
     """
@@ -38,7 +38,7 @@ class Algorithm(Protocol):
         ...
 
     def scores(self, model: nn.Module, rows: Tensor, samples: TaskSamples, adapted: bool) -> Tensor:
-        """Query logits [n_query]: after the evaluation's inner loop on the support, or with the shared parameters."""
+        """Query logits [n_query, L], after the evaluation's inner loop on the support or with the shared parameters."""
         ...
 
 
@@ -71,9 +71,9 @@ class Adapting:
 
     @torch.no_grad()
     def scores(self, model: nn.Module, rows: Tensor, samples: TaskSamples, adapted: bool) -> Tensor:
-        """Query logits [n_query]; for a jointly trained model `adapted` means fine-tuned on the support."""
+        """Query logits [n_query, L]; for a jointly trained model `adapted` means fine-tuned on the support."""
         if not len(samples.query):
-            return rows.new_zeros(0)
+            return rows.new_zeros(0, samples.query.labels.shape[1])
         if not adapted:
             return logits_of(model, rows, samples.query)
         adapter, loop = self.loops.adapter, self.loops.evaluation

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts
-from gmeta_worker.meta.forward import drawing, model_arguments, row_loss
+from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts, support_weights
+from gmeta_worker.meta.forward import by_label, drawing, model_arguments, weighted_loss
 from gmeta_worker.meta.precision import autocast
 from gmeta_worker.meta.rows import RowCopies, copy_rows, with_copies
 from gmeta_worker.meta.samples import Samples, TaskSamples
@@ -45,18 +45,21 @@ class GenericAdapter:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Of the inner steps of one task: scalars by parameter, and [P, 1] for the copied rows."""
+    """Of the inner steps of one task: scalars by parameter, [P, 1] for the copied rows, and [n, L] of the losses."""
 
     parameters: dict[str, Tensor]
     rows: Tensor
+    losses: Tensor
 
     @classmethod
     def of(cls, targets: Targets, loop: InnerLoop, copies: RowCopies) -> "_Sizes":
-        counts = support_counts(copies.samples.support, 1)
+        support = copies.samples.support
+        counts = support_counts(support, 1)
         parameters = {name: loop.size(group, counts)[0] for name, group in targets.parameters.items()}
         by_table = {number: loop.size(name, counts)[0] for number, name in targets.row_groups.items()}
         rows = [by_table[table] for table in copies.tables.tolist()]
-        return cls(parameters, (torch.stack(rows) if rows else counts.new_zeros(0)).unsqueeze(1))
+        stacked = (torch.stack(rows) if rows else counts.new_zeros(0)).unsqueeze(1)
+        return cls(parameters, stacked, support_weights(support, 1, loop.shrinkage))
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ class GenericTask:
         """The task after one more gradient step, the `number`th of the loop."""
         own = self.own if self.own.requires_grad else self.own.requires_grad_()
         support = self.copies.samples.support
-        loss = row_loss(self._logits(with_copies(self.rows, own), support, draw=number + 1), support)
+        logits = self._logits(with_copies(self.rows, own), support, draw=number + 1)
+        loss = weighted_loss(logits, support, sizes.losses)
         *by_weight, by_row = torch.autograd.grad(
             loss, [*self.weights.values(), own], create_graph=differentiable, materialize_grads=True
         )
@@ -107,4 +111,4 @@ class GenericTask:
             logits: Tensor = functional_call(
                 self.model, dict(self.weights), model_arguments(self.model, table, samples)
             )
-        return logits
+        return by_label(logits)

@@ -15,4 +15,4 @@ class Joint(Adapting):
         leaf = rows.detach().requires_grad_()
         sets = [part for part in (samples.support, samples.query) if len(part)]
         losses = (row_loss(logits_of(model, leaf, part), part) for part in sets)
-        return summed_gradients(model, leaf, losses, weight=sum(len(part) for part in sets))
+        return summed_gradients(model, leaf, losses, weight=sum(int(part.labelled.sum()) for part in sets))

@@ -19,8 +19,8 @@ class Maml(Adapting):
         """Gradients of the query loss, summed over tasks of their mean losses, or over query samples."""
         leaf = rows.detach().requires_grad_()
         losses = (self._query_loss(model, leaf, part) for part in self.loops.adapter.parts(samples) if len(part.query))
-        by_tasks = self.loops.outer_loss == "tasks"
-        weight = len(torch.unique(samples.query.task)) if by_tasks else len(samples.query)
+        counted = samples.query.task[samples.query.labelled]
+        weight = len(torch.unique(counted)) if self.loops.outer_loss == "tasks" else len(counted)
         return summed_gradients(model, leaf, losses, weight)
 
     def _query_loss(self, model: nn.Module, leaf: Tensor, part: TaskSamples) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gmeta_worker.layers import Packing, Steps, TaskContext, task_context
-from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts
-from gmeta_worker.meta.forward import logits_of, row_loss
+from gmeta_worker.meta.adapter import InnerLoop, Movement, support_counts, support_weights
+from gmeta_worker.meta.forward import logits_of, weighted_loss
 from gmeta_worker.meta.rows import RowCopies, copy_rows, with_copies
 from gmeta_worker.meta.samples import Samples, TaskSamples
 from gmeta_worker.meta.targets import Targets
@@ -49,10 +49,12 @@ class _Sizes:
     Attributes:
         layers: [n_support], what a layer's gradient at each support sample is multiplied by.
         rows: [P, 1], the same for each copied row.
+        losses: [n_support, L], what the losses count before that.
     """
 
     layers: dict[nn.Module, Tensor]
     rows: Tensor
+    losses: Tensor
 
     @classmethod
     def of(cls, targets: Targets, loop: InnerLoop, copies: RowCopies) -> "_Sizes":
@@ -61,11 +63,12 @@ class _Sizes:
         layers = {
             layer: loop.size(name, counts).index_select(0, support.task) for layer, name in targets.layers.items()
         }
+        losses = support_weights(support, copies.samples.tasks, loop.shrinkage)
         if not len(copies.positions):
-            return cls(layers, counts.new_zeros(0, 1))
+            return cls(layers, counts.new_zeros(0, 1), losses)
         by_table = {number: loop.size(name, counts) for number, name in targets.row_groups.items()}
         stacked = torch.stack([by_table.get(n, torch.zeros_like(counts)) for n in range(len(targets.tables))])
-        return cls(layers, stacked[copies.tables, copies.tasks].unsqueeze(1))
+        return cls(layers, stacked[copies.tables, copies.tasks].unsqueeze(1), losses)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class PackedTasks:
         own = self.own if self.own.requires_grad else self.own.requires_grad_()
         support = self.copies.samples.support
         with task_context(self._context(self.support, recording=True)) as context:
-            loss = row_loss(logits_of(self.model, with_copies(self.rows, own), support, draw=number + 1), support)
+            logits = logits_of(self.model, with_copies(self.rows, own), support, draw=number + 1)
+            loss = weighted_loss(logits, support, sizes.losses)
         outputs = [call.output for call in context.calls]
         leaves = [own] if len(own) or not outputs else []  # an empty gradient would be sought through all layers
         gradients = torch.autograd.grad(loss, [*outputs, *leaves], create_graph=differentiable, materialize_grads=True)

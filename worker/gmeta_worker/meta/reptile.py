@@ -30,7 +30,7 @@ class Reptile(Adapting):
         for movement, part_loss in self._moved(model, rows.detach(), whole):
             dense |= {name: dense[name] + moved for name, moved in movement.dense.items()}
             by_row, loss = by_row + movement.rows, loss + part_loss
-        return StepGradients(loss, float(len(torch.unique(together.task))), dense, by_row)
+        return StepGradients(loss, float(len(torch.unique(together.task[together.labelled]))), dense, by_row)
 
     @torch.no_grad()
     def _moved(self, model: nn.Module, rows: Tensor, samples: TaskSamples) -> Iterator[tuple[Movement, Tensor]]:

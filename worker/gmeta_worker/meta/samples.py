@@ -46,7 +46,8 @@ class Samples:
         numeric: [n, D].
         index: int64[n, C], positions of the single-valued features in the step's unique rows.
         multi: the multi-valued features.
-        labels: [n], 0 or 1.
+        labels: [n, L], 0 or 1, NaN where the label of a sample is not known.
+        label_weights: [L], what a label counts in losses.
         seeds: int64[n], one for every sample and epoch of the run: what its random numbers are drawn by.
     """
 
@@ -55,10 +56,21 @@ class Samples:
     index: Tensor
     multi: tuple[RaggedIndex, ...]
     labels: Tensor
+    label_weights: Tensor
     seeds: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def known(self) -> Tensor:
+        """bool[n, L]: which labels are known."""
+        return ~self.labels.isnan()
+
+    @property
+    def labelled(self) -> Tensor:
+        """bool[n]: samples with at least one known label; the others count in no loss."""
+        return self.known.any(1)
 
     def slice(self, lo: int, hi: int) -> "Samples":
         """Samples lo..hi, as samples of one task with number 0."""
@@ -68,6 +80,7 @@ class Samples:
             index=self.index[lo:hi],
             multi=tuple(ragged.slice(lo, hi) for ragged in self.multi),
             labels=self.labels[lo:hi],
+            label_weights=self.label_weights,
             seeds=self.seeds[lo:hi],
         )
 
@@ -80,6 +93,7 @@ class Samples:
             index=torch.cat([self.index, other.index])[order],
             multi=tuple(a.joined(b).take(order) for a, b in zip(self.multi, other.multi, strict=True)),
             labels=torch.cat([self.labels, other.labels])[order],
+            label_weights=self.label_weights,
             seeds=torch.cat([self.seeds, other.seeds])[order],
         )
 

@@ -40,7 +40,7 @@ class StepBatch:
         keys: int64[N, C]: single-valued categorical features in schema order.
         multi: Multi-valued features in schema order.
         numeric: float32[N, D], already transformed.
-        labels: float32[N, L].
+        labels: float32[N, L]; NaN where a row lacks a label.
         row_ids: Places of the rows in the split's file order.
     """
 

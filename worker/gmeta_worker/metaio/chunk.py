@@ -34,7 +34,7 @@ class Chunk:
         keys: int64[N, C].
         multi: One for each multi-valued feature.
         numeric: float32[N, D].
-        labels: float32[N, L].
+        labels: float32[N, L]; NaN where a row lacks a label.
     """
 
     keys: NDArray[np.int64]

@@ -10,12 +10,17 @@ from gmeta_api.errors import GMetaError
 from gmeta_worker.metrics.running_total import RunningTotals
 
 LABELS = ("job_name", "namespace", "rank")
+QUALITY_LABELS = ("split", "label", "shot", "adapted")
 STALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 COMMIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class Quality(Protocol):
-    """What is shown of an evaluation at one shot."""
+    """What is shown of an evaluation on one label at one shot."""
+
+    @property
+    def label(self) -> str:
+        """Name of the label."""
 
     @property
     def shot(self) -> int:
@@ -57,8 +62,8 @@ class WorkerMetrics:
         self._queue_depth = self._gauge("input_queue_depth", "Step batches that are read ahead.")
         self._loss = self._gauge("loss", "Outer loss of the last step.")
         self._epoch = self._gauge("epoch", "Epochs completed.")
-        self._auc = self._gauge("auc", "Pooled AUC of the last evaluation.", "split", "shot", "adapted")
-        self._gauc = self._gauge("gauc", "Mean AUC of the tasks, last evaluation.", "split", "shot", "adapted")
+        self._auc = self._gauge("auc", "Pooled AUC of the last evaluation.", *QUALITY_LABELS)
+        self._gauc = self._gauge("gauc", "Mean AUC of the tasks, last evaluation.", *QUALITY_LABELS)
         self._commits = self._counter("commits", "Commits that this rank took part in.")
         self._commit_seconds = Histogram(
             "gmeta_commit_seconds",
@@ -98,7 +103,7 @@ class WorkerMetrics:
     def evaluation(self, split: str, rows: Iterable[Quality]) -> None:
         """Show the quality on a split, by shot, adapted and un-adapted."""
         for row in rows:
-            labels = (*self._labels, split, str(row.shot), str(row.adapted).lower())
+            labels = (*self._labels, split, row.label, str(row.shot), str(row.adapted).lower())
             self._auc.labels(*labels).set(row.auc)
             self._gauc.labels(*labels).set(row.gauc)
 

@@ -12,10 +12,11 @@ from gmeta_worker.models.check import check_model
 from gmeta_worker.models.contract import ModelInputs
 from gmeta_worker.models.deep import DCN, DeepFM, LiMAML, MeLU, WideDeep
 from gmeta_worker.models.dlrm import DLRM
+from gmeta_worker.models.multi import DTN, PLE, MMoE
 from gmeta_worker.plugin import build, load_class
 
 BUILT_IN: Mapping[str, Callable[[ModelSpec, ModelInputs], nn.Module]] = {
-    model.__name__: model for model in (DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML)
+    model.__name__: model for model in (DLRM, DeepFM, DCN, WideDeep, MeLU, LiMAML, MMoE, PLE, DTN)
 }
 
 

@@ -1,5 +1,7 @@
 """Does a model keep the contract? Found out before training by two samples, not in the middle of an epoch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -44,10 +46,14 @@ def _check_output(model: nn.Module, inputs: ModelInputs, type_name: str) -> None
         alone = _try_forward(model, inputs, type_name, numeric[:1], stacked[:1])
     if not torch.allclose(both[:1], alone, rtol=1e-3, atol=1e-4):
         raise ModelError(
-            f"{type_name}: the output for a sample changed when another sample joined it ({float(alone[0]):.4g}, then "
-            f"{float(both[0]):.4g}); a model must treat samples one by one and draw no random numbers, because the "
+            f"{type_name}: the output for a sample changed when another sample joined it ({_first(alone):.4g}, then "
+            f"{_first(both):.4g}); a model must treat samples one by one and draw no random numbers, because the "
             "samples of many tasks pass through it together"
         )
+
+
+def _first(logits: Tensor) -> float:
+    return float(logits.flatten()[0])
 
 
 def _try_forward(model: nn.Module, inputs: ModelInputs, type_name: str, numeric: Tensor, stacked: Tensor) -> Tensor:
@@ -57,15 +63,21 @@ def _try_forward(model: nn.Module, inputs: ModelInputs, type_name: str, numeric:
         raise
     except Exception as error:
         raise ModelError(f"{type_name}: forward raised {type(error).__name__} on a dry run: {error}") from error
-    return _checked_shape(logits, len(stacked), type_name)
+    return _checked_shape(logits, len(stacked), inputs.labels, type_name)
 
 
-def _checked_shape(logits: object, samples: int, type_name: str) -> Tensor:
+def _checked_shape(logits: object, samples: int, labels: Sequence[str], type_name: str) -> Tensor:
     if not isinstance(logits, Tensor):
         raise ModelError(f"{type_name}: forward must return a tensor of logits, received a {type(logits).__name__}")
-    if logits.shape != (samples,) or not logits.is_floating_point():
+    expected = (samples,) if len(labels) == 1 else (samples, len(labels))
+    if logits.shape != expected or not logits.is_floating_point():
         raise ModelError(
-            f"{type_name}: forward must return one floating-point logit a sample, shape [{samples}], received shape "
-            f"{list(logits.shape)} of {logits.dtype}" + ("; squeeze the last dimension" if logits.dim() == 2 else "")
+            f"{type_name}: forward must return one floating-point logit a sample{_for_each(labels)}, shape "
+            f"{list(expected)}, received shape {list(logits.shape)} of {logits.dtype}"
+            + ("; squeeze the last dimension" if logits.shape == (*expected, 1) else "")
         )
     return logits
+
+
+def _for_each(labels: Sequence[str]) -> str:
+    return "" if len(labels) == 1 else f" for each of the labels {', '.join(labels)}"

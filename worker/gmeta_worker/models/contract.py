@@ -1,4 +1,4 @@
-"""What a model is given and must return: `forward(features, rows)` over packed samples, one logit a sample."""
+"""What a model is given and must return: `forward(features, rows)` over packed samples, one logit a label."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,13 @@ class ModelInputs:
         features: names of the features with embedding rows, categorical then multi-valued, in the order of
             `FeatureRows.stacked`.
         dim: width of an embedding row.
+        labels: names of the labels. With one, a model returns logits [n]; with L > 1, logits [n, L] in their order.
     """
 
     numeric: tuple[str, ...]
     features: tuple[str, ...]
     dim: int
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from gmeta_api.spec import ModelSpec
 from gmeta_worker.layers import MLP, AdaptiveLinear
 from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
-from gmeta_worker.models.ranking import RankingModel, flat
+from gmeta_worker.models.ranking import RankingModel, flat, plus
 
 
 class DeepModel(RankingModel):
-    """Base of these models: `top` maps `width` inputs to one logit, ReLU between its layers.
+    """Base of these models: `top` maps `width` inputs to one logit a label, ReLU between its layers.
 
     Args:
         spec: the manifest's model.
@@ -24,17 +24,17 @@ class DeepModel(RankingModel):
     def __init__(self, spec: ModelSpec, inputs: ModelInputs, beside: int = 0) -> None:
         super().__init__(spec, inputs)
         self.width = len(inputs.numeric) + (len(inputs.features) + self.vectors) * inputs.dim
-        self.top = MLP([self.width + beside, *spec.top, 1], activate_last=False, dropout=spec.dropout)
+        self.top = MLP([self.width + beside, *spec.top, self.outputs], activate_last=False, dropout=spec.dropout)
         self.roles = {**self.roles, "head": ("top.*",)}
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
-        """Logits [n]."""
+        """Logits [n] or [n, L]."""
         return self.deep(flat(features, rows))
 
     def deep(self, x: Tensor) -> Tensor:
-        """[n, width + beside] -> logits [n]."""
+        """[n, width + beside] -> logits [n] or [n, L]."""
         logits: Tensor = self.top(x)
-        return logits.squeeze(-1)
+        return logits.squeeze(1)
 
 
 class MeLU(DeepModel):
@@ -49,23 +49,26 @@ class WideDeep(DeepModel):
 
     def __init__(self, spec: ModelSpec, inputs: ModelInputs) -> None:
         super().__init__(spec, inputs)
-        self.linear = AdaptiveLinear(self.width, 1)
+        self.linear = AdaptiveLinear(self.width, self.outputs)
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
-        """Logits [n]."""
+        """Logits [n] or [n, L]."""
         x = flat(features, rows)
         wide: Tensor = self.linear(x)
-        return wide.squeeze(-1) + self.deep(x)
+        return wide.squeeze(1) + self.deep(x)
 
 
 class DeepFM(WideDeep):
-    """DeepFM (arXiv 1703.04247): linear part, factorisation machine over the rows, and a deep part that share them."""
+    """DeepFM (arXiv 1703.04247): linear part, factorisation machine over the rows, and a deep part that share them.
+
+    The labels share the factorisation machine's term.
+    """
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
-        """Logits [n]."""
+        """Logits [n] or [n, L]."""
         total = rows.stacked.sum(1)
         pairs = 0.5 * (total.square() - rows.stacked.square().sum(1)).sum(1)
-        return super().core(features, rows) + pairs
+        return plus(super().core(features, rows), pairs)
 
 
 class DCN(DeepModel):
@@ -76,7 +79,7 @@ class DCN(DeepModel):
         self.cross = nn.ModuleList(AdaptiveLinear(self.width, self.width) for _ in range(spec.cross_layers))
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
-        """Logits [n]."""
+        """Logits [n] or [n, L]."""
         first = x = flat(features, rows)
         for layer in self.cross:
             x = first * layer(x) + x
@@ -96,7 +99,7 @@ class LiMAML(DeepModel):
         self.roles = {**self.roles, "meta block": ("meta_block.*",)}
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
-        """Logits [n]."""
+        """Logits [n] or [n, L]."""
         x = flat(features, rows)
         return self.deep(torch.cat([x, self.meta_embeddings(x)], 1))
 

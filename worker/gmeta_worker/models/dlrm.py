@@ -15,7 +15,7 @@ class DLRM(RankingModel):
 
     With F feature vectors of width dim and D numeric columns: `bottom` maps [n, D] to [n, dim] (absent if D = 0); `top`
     maps the bottom output, the context vector where there is one, and the dot products of all pairs of vectors to one
-    logit. ReLU after every layer of `bottom` and between those of `top`.
+    logit a label. ReLU after every layer of `bottom` and between those of `top`.
 
     Args:
         spec: the manifest's model.
@@ -36,14 +36,14 @@ class DLRM(RankingModel):
             )
         self.bottom = MLP([columns, *spec.bottom, dim], activate_last=True, dropout=spec.dropout) if columns else None
         interactions = vectors * (vectors - 1) // 2 + dim * (bool(columns) + self.vectors)
-        self.top = MLP([interactions, *spec.top, 1], activate_last=False, dropout=spec.dropout)
+        self.top = MLP([interactions, *spec.top, self.outputs], activate_last=False, dropout=spec.dropout)
         self.roles = {**self.roles, "head": ("top.*",)}
         upper = torch.triu_indices(vectors, vectors, offset=1)
         self.register_buffer("_pairs", upper[0] * vectors + upper[1], persistent=False)
         self._pairs: Tensor
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
-        """Logits [n]."""
+        """Logits [n] or [n, L]."""
         vectors = rows.stacked
         beside = [vectors[:, -1]] if self.vectors else []
         if self.bottom is not None:
@@ -51,7 +51,7 @@ class DLRM(RankingModel):
             vectors = torch.cat([numeric.unsqueeze(1), vectors], 1)
             beside = [numeric, *beside]
         logits: Tensor = self.top(torch.cat([*beside, self._dots(vectors)], 1))
-        return logits.squeeze(-1)
+        return logits.squeeze(1)
 
     def _dots(self, vectors: Tensor) -> Tensor:
         return torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1).index_select(1, self._pairs)

@@ -33,8 +33,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """The score of one run at one shot in one mode, and that of the first run; None where there is none."""
+    """The score of one run on one label at one shot and in one mode, and the first run's; None where there is none."""
 
+    label: str
     shot: int
     adapted: bool
     run: str
@@ -100,13 +101,15 @@ def compared_split(runs: Sequence[Run], wanted: str | None) -> str:
 
 
 def compare(runs: Sequence[Run], split: str) -> list[Line]:
-    """The scores of `split` by shot and mode, each run next to the others."""
+    """The scores of `split` by label, shot and mode, each run next to the others."""
     by_run = {run.name: _scores(run, split) for run in runs}
-    cells = sorted({cell for scores in by_run.values() for cell in scores})
+    labels = list(dict.fromkeys(label for scores in by_run.values() for label, _, _ in scores))
+    cells = {cell for scores in by_run.values() for cell in scores}
+    ordered = sorted(cells, key=lambda cell: (labels.index(cell[0]), *cell[1:]))
     first = by_run[runs[0].name]
-    return [Line(*cell, name, scores.get(cell), first.get(cell)) for cell in cells for name, scores in by_run.items()]
+    return [Line(*cell, name, scores.get(cell), first.get(cell)) for cell in ordered for name, scores in by_run.items()]
 
 
-def _scores(run: Run, split: str) -> dict[tuple[int, bool], MetricRow]:
+def _scores(run: Run, split: str) -> dict[tuple[str, int, bool], MetricRow]:
     point = run.evaluation(split)
-    return {} if point is None else {(row.shot, row.adapted): row for row in point.rows}
+    return {} if point is None else {(row.label, row.shot, row.adapted): row for row in point.rows}

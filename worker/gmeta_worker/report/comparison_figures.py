@@ -1,4 +1,4 @@
-"""Figures of a comparison, as PNG bytes: a colour for each run, solid when adapted, dashed when not."""
+"""Figures of a comparison, of the first label, as PNG bytes: a colour for each run, solid when adapted, else dashed."""
 
 import math
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ def draw_comparison(runs: Sequence[Run], split: str, lines: Sequence[Line]) -> d
 
 def _by_shot(runs: Sequence[Run], split: str, lines: Sequence[Line]) -> Figure:
     figure, panels = new_figure(panels=2, height=3.8)
+    lines = [line for line in lines if line.label == lines[0].label]
     shots = sorted({line.shot for line in lines})
     for axes, (metric, name) in zip(panels, QUALITIES, strict=True):
         for place, run in enumerate(runs):

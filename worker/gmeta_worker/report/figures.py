@@ -1,4 +1,4 @@
-"""The report's figures, as PNG bytes. A figure without data is left out."""
+"""The report's figures, as PNG bytes; quality is that of the first label. A figure without data is left out."""
 
 import io
 import math
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gmeta_worker.coordination.labels import of_first_label
 from gmeta_worker.report.model import EvaluationPoint, Report, SpeedPoint
 from gmeta_worker.report.style import ADAPTED, DPI, FAINT, NEUTRAL, PHASES, UNADAPTED, new_figure, title
 
@@ -64,7 +65,7 @@ def shots_figure(report: Report) -> Figure | None:
     shots = _shots(point)
     for axes, (metric, name) in zip(panels, QUALITIES, strict=True):
         for adapted, mode, color in MODES:
-            values = {row.shot: getattr(row, metric) for row in point.rows if row.adapted == adapted}
+            values = {row.shot: getattr(row, metric) for row in of_first_label(point.rows) if row.adapted == adapted}
             _line(axes, [(place, values.get(shot, math.nan)) for place, shot in enumerate(shots)], color, mode)
         axes.set_xticks(range(len(shots)), [str(shot) for shot in shots])
         title(axes, f"{name}: {point.split}")
@@ -127,14 +128,14 @@ def _moving_mean(values: np.ndarray) -> np.ndarray:
 
 
 def over_steps(points: Sequence[EvaluationPoint], metric: Metric, adapted: bool) -> list[tuple[float, float]]:
-    """Return a metric at the largest shot of the last evaluation, over the steps."""
+    """Return a metric of the first label at the largest shot of the last evaluation, over the steps."""
     if not points:
         return []
     shot = _shots(points[-1])[-1]
     return [
         (point.step, getattr(row, metric))
         for point in points
-        for row in point.rows
+        for row in of_first_label(point.rows)
         if row.adapted == adapted and row.shot == shot
     ]
 

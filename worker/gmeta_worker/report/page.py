@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gmeta_worker.coordination.labels import by_label, titled
 from gmeta_worker.coordination.messages import ClassRow, MetricRow
 from gmeta_worker.report.model import Report
 
@@ -29,12 +30,25 @@ class ShotLine:
     adapted: MetricRow | None
 
 
+@dataclass(frozen=True)
+class ScoreTable:
+    """The scores of a split on one label: of all tasks, and of each class of tasks."""
+
+    split: str
+    title: str
+    step: int
+    lines: list[ShotLine]
+    classes: dict[str, list[ShotLine]]
+
+
 def render_page(report: Report, figures: Mapping[str, bytes]) -> str:
     """Return the page of a report with its figures (PNG by name)."""
-    tables = {
-        split: (point, shot_lines(point.rows), class_lines(point.classes))
+    tables = [
+        ScoreTable(split, titled(f"{split} split", label), point.step, shot_lines(rows), class_lines(classes))
         for split, point in report.last_evaluations().items()
-    }
+        for label, rows in by_label(point.rows).items()
+        for classes in [by_label(point.classes).get(label, [])]
+    ]
     images = [(name, CAPTIONS[name], base64.b64encode(png).decode()) for name, png in figures.items()]
     return environment().get_template("template.html").render(report=report, tables=tables, images=images)
 

@@ -63,6 +63,11 @@ class Adaptation:
         self._algorithm = algorithm_of(self._recipe, self._model, list(self._signature.vocabularies))
         self._source = RowSource(PrepareSpec.model_validate(manifest.prepare), self._signature, folder)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self._signature.columns.labels
+
     def read(self, path: Path, *, labelled: bool) -> RawRows:
         """Read support rows, which have labels, or query rows.
 
@@ -72,14 +77,14 @@ class Adaptation:
         return self._source.read(path, labelled=labelled)
 
     def scores(self, support: RawRows, query: RawRows, *, adapted: bool = True) -> Floats:
-        """Logits of the query rows, in their order, each by the model of its task; tasks without support use the
-        shared one.
+        """Logits of the query rows [n, L], in their order, each by the model of its task; tasks without support use
+        the shared one.
         """
         packed = pack(support, query)
         logits = [
             self._algorithm.scores(self._model, rows, samples, adapted) for rows, samples in self._blocks(packed.batch)
         ]
-        scores = np.empty(len(query.labels), np.float32)
+        scores = np.empty((len(query.labels), len(self.labels)), np.float32)
         scores[packed.query_rows] = torch.cat(logits).numpy() if logits else []
         return scores
 
@@ -103,7 +108,8 @@ class Adaptation:
             ids = store.row_ids(name, np.arange(len(table.rows)))
             store.import_rows(ids, {"weights": torch.from_numpy(table.rows)})
         vocabularies = {name: table.vocabulary for name, table in tables.items()}
-        assembler = InputAssembler(self._signature.columns, vocabularies, store)
+        weights = [self._recipe.label_weights.get(label, 1.0) for label in self.labels]
+        assembler = InputAssembler(self._signature.columns, vocabularies, store, weights)
         for start in range(0, batch.tasks, self._block_tasks):
             inputs = assembler(batch.slice(start, min(start + self._block_tasks, batch.tasks)))
             yield store.lookup(inputs.ids), inputs.samples

@@ -36,7 +36,7 @@ from gmeta_worker.serving.recipe import Recipe, recipe_of
 from gmeta_worker.serving.row_files import write_rows
 from gmeta_worker.serving.signature import signature_of
 from gmeta_worker.training.commits import restore_model
-from gmeta_worker.training.components import build_dense
+from gmeta_worker.training.components import build_dense, label_weights
 
 
 def write_export(
@@ -64,7 +64,8 @@ def write_export(
     signature = signature_of(dataset.card, tables, dim)
     spec = Spec.model_validate(loaded.manifest.spec)
     model, algorithm = _restored(spec, dataset, loaded)
-    recipe = recipe_of(spec.algorithms[-1], algorithm)
+    weights = dict(zip(dataset.schema.labels, label_weights(dataset.schema, spec.training.label_weights), strict=True))
+    recipe = recipe_of(spec.algorithms[-1], algorithm, weights)
     try:
         with replacing(out) as folder:
             _write_model(model, folder)

@@ -55,6 +55,7 @@ def _scores(scores: Evaluation | None) -> str:
         return "The run has told none of this commit; `gmeta evaluate` measures them."
     rows = (
         (
+            row.label,
             str(row.shot),
             "adapted" if row.adapted else "un-adapted",
             f"{row.auc:.4f}",
@@ -65,7 +66,7 @@ def _scores(scores: Evaluation | None) -> str:
         )
         for row in scores.rows
     )
-    head = ("support rows", "model", "AUC", "GAUC", "log loss", "tasks", "query rows")
+    head = ("label", "support rows", "model", "AUC", "GAUC", "log loss", "tasks", "query rows")
     return f"The run's last evaluation of this commit, on the {scores.split} split.\n\n{_table(head, rows)}"
 
 

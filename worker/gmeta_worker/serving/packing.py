@@ -49,7 +49,7 @@ def pack(support: RawRows, query: RawRows) -> PackedTasks:
         keys=np.concatenate([support.keys, query.keys])[order],
         multi=tuple(take_ragged(_joined(a, b), order) for a, b in zip(support.multi, query.multi, strict=True)),
         numeric=np.concatenate([support.numeric, query.numeric])[order],
-        labels=np.concatenate([support.labels, query.labels])[order, None],
+        labels=np.concatenate([support.labels, query.labels])[order],
         row_ids=range(len(keys)),
     )
     names = pa.concat_arrays([support.tasks, query.tasks]).take(pa.array(first[by_size]))

@@ -18,11 +18,13 @@ from gmeta_worker.meta.targets import find_targets
 ROWS = "rows/"
 WORDS = (
     "A task starts from the weights in dense.safetensors and the rows in rows/. Repeat `steps` times: L is the binary "
-    "cross entropy of the logits and the first label, summed over the task's n support samples. Every listed parameter "
-    "w, and every row w of a listed vocabulary that the support uses, becomes w - rate / (n + shrinkage) * dL/dw, all "
-    "from the same gradients. A task has one copy of a row, however many of its samples and features use it; the row "
-    "of unknown keys is a row like any other. Query samples use the task's weights, the task's copy of a row where it "
-    "has one, and the shared row elsewhere. Without support samples nothing changes. Dropout is off."
+    "cross entropy of the logits and the labels, summed over the task's n support samples that have a label. Each "
+    "label counts by its weight in `label_weights`; if only m of the n samples have it, (n + s) / (m + s) times as "
+    "much, with the recipe's `shrinkage` s. Every listed parameter w, and every row w of a listed vocabulary that the "
+    "support uses, becomes w - rate / (n + shrinkage) * dL/dw, all from the same gradients. A task has one copy of a "
+    "row, however many of its samples and features use it; the row of unknown keys is a row like any other. Query "
+    "samples use the task's weights, the task's copy of a row where it has one, and the shared row elsewhere. Without "
+    "support samples nothing changes. Dropout is off."
 )
 
 
@@ -47,12 +49,14 @@ class Recipe(Record):
     judged_adapted: bool = Field(description="Whether the run was judged by adapted scores; Joint training is not.")
     steps: PositiveInt
     layers: dict[str, LayerStep] = Field(description="What adapts of the model, by layer.")
+    label_weights: dict[str, float] = Field(default={}, description="What each label counts in L; 1 if not listed.")
+    shrinkage: NonNegativeFloat = Field(default=1.0, description="Used where a sample lacks some of several labels.")
     vocabularies: dict[str, StepSize] = Field(description="Vocabularies whose rows adapt.")
     words: str = WORDS
 
 
-def recipe_of(name: str, algorithm: Algorithm) -> Recipe:
-    """Write down the evaluation's inner loop of an algorithm.
+def recipe_of(name: str, algorithm: Algorithm, label_weights: Mapping[str, float]) -> Recipe:
+    """Write down the evaluation's inner loop of an algorithm, and what labels count in it.
 
     Raises:
         ModelError: its scores are computed by code of its own, which numbers cannot tell.
@@ -68,6 +72,8 @@ def recipe_of(name: str, algorithm: Algorithm) -> Recipe:
         algorithm=name,
         judged_adapted=name != "Joint",
         steps=loop.steps,
+        label_weights=dict(label_weights),
+        shrinkage=loop.shrinkage,
         layers={
             layer: LayerStep(
                 rate=sizes[layer][0],
@@ -92,13 +98,14 @@ def algorithm_of(recipe: Recipe, model: nn.Module, tables: Sequence[str]) -> Ada
     adapt = AdaptSpec.model_construct(dense=tuple(recipe.layers), rows=tuple(recipe.vocabularies))
     targets = find_targets(adapt, model, tables)
     dtype = next(model.parameters()).dtype
-    loop = InnerLoop(recipe.steps, 1.0, 1.0, _sizes(recipe, targets.groups, dtype), second_order=False)
+    loop = InnerLoop(recipe.steps, 1.0, recipe.shrinkage, _sizes(recipe, targets.groups, dtype), second_order=False)
     return Adapting(InnerLoops(build_adapter(targets), loop, loop, "tasks"))
 
 
 def _sizes(recipe: Recipe, groups: Sequence[str], dtype: torch.dtype) -> StepSizes:
     steps: Mapping[str, StepSize] = {**recipe.layers, **{ROWS + name: s for name, s in recipe.vocabularies.items()}}
     sizes = StepSizes(groups, learned=False, dtype=dtype)
-    table = torch.tensor([[steps[g].rate for g in groups], [steps[g].shrinkage for g in groups]], dtype=torch.float64)
+    shrinkages = [steps[g].shrinkage / (recipe.shrinkage or 1.0) for g in groups]
+    table = torch.tensor([[steps[g].rate for g in groups], shrinkages], dtype=torch.float64)
     sizes.logs.copy_(table.log())  # the logarithm of no shrinkage is -inf, whose exponential is 0 again
     return sizes

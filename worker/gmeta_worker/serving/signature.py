@@ -31,7 +31,7 @@ TRANSFORMS = (
 INPUTS = (
     "numeric: float32[n, D], the numeric features in order. stacked: float32[n, F, dim], the rows of the features in "
     "order; a multi-valued feature is the mean of the rows of its keys, each as often as it occurs, zeros for none. "
-    "The output is one logit a sample."
+    "The output is the logits: float32[n] for one label, float32[n, L] for several, in the order of `labels`."
 )
 EXACT = "the row of the key; a key that is not in the file has the file's first row, whose key is null"
 HASH = (
@@ -77,7 +77,7 @@ class Signature(Record):
 
     format: Literal[1] = 1
     task: tuple[str, ...] = Field(description="Raw columns that name a task.")
-    labels: dict[str, str] = Field(description="SQL of the labels; a task adapts to the first.")
+    labels: dict[str, str] = Field(description="SQL of the labels; a task adapts to all of them.")
     numeric: tuple[NumericInput, ...]
     features: tuple[FeatureInput, ...]
     vocabularies: dict[str, VocabularyInput]

@@ -36,7 +36,7 @@ class RawRows:
         keys: int64[n, C], categorical features.
         multi: multi-valued features.
         numeric: float32[n, D], transformed.
-        labels: float32[n]; zeros where the file needs none.
+        labels: float32[n, L], NaN where a row lacks one; zeros where the file needs none.
     """
 
     task_keys: Ints
@@ -108,8 +108,8 @@ class RowSource:
         ]
         categorical = [f"categorical_{n}" for n in range(len(columns.categorical))]
         multi = [f"multi_{n}" for n in range(len(columns.multi))]
-        label = "CAST(label_0 AS FLOAT) AS label"
-        return f"SELECT {', '.join(['task_key', 'task_value', label, *categorical, *multi, *numbers])} FROM rows"
+        labels = [f"coalesce(CAST(label_{n} AS FLOAT), 'nan') AS label_{n}" for n in range(len(columns.labels))]
+        return f"SELECT {', '.join(['task_key', 'task_value', *labels, *categorical, *multi, *numbers])} FROM rows"
 
     def _arrays(self, table: pa.Table) -> RawRows:
         columns, count = self._signature.columns, table.num_rows
@@ -121,7 +121,7 @@ class RowSource:
             keys=np.stack(keys, 1) if keys else np.zeros((count, 0), np.int64),
             multi=tuple(_ragged(table[f"multi_{n}"].combine_chunks()) for n in range(len(columns.multi))),
             numeric=np.stack(numeric, 1) if numeric else np.zeros((count, 0), np.float32),
-            labels=table["label"].to_numpy(),
+            labels=np.stack([table[f"label_{n}"].to_numpy() for n in range(len(columns.labels))], 1),
         )
 
     def _numeric(self, table: pa.Table, number: int, feature: NumericInput) -> NDArray[np.float32]:
@@ -136,17 +136,22 @@ class RowSource:
 
 def _alone(spec: PrepareSpec, source: Source, *, labelled: bool) -> PrepareSpec:
     """The spec for one file that has all columns, whose rows are in no split."""
-    label = spec.labels[0]
-    rule = quoted(label.name) if label.name in source.columns else label.rule
+    # Without labels every row has the same ones; the expression must be over some column.
+    unlabelled = f"{quoted(spec.task[0])} IS NULL"
     changes = {
         "source": source.name,
         "joins": (),
-        # Without a label every row has the same one; the expression must be over some column.
-        "labels": (LabelSpec(name=label.name, rule=rule if labelled else f"{quoted(spec.task[0])} IS NULL"),),
+        "labels": tuple(
+            LabelSpec(name=label.name, rule=_rule(label, source) if labelled else unlabelled) for label in spec.labels
+        ),
         "support_order": SupportOrderSpec(),
         "split": SplitSpec(by="task", train=1, valid=0, test=0),
     }
     return spec.model_copy(update=changes)
+
+
+def _rule(label: LabelSpec, source: Source) -> str:
+    return quoted(label.name) if label.name in source.columns else label.rule
 
 
 def _require_complete(engine: Engine) -> None:

@@ -69,9 +69,9 @@ def _speed(last: Event | None, event: Event) -> dict[str, float]:
 
 
 def of_evaluation(message: Evaluation) -> dict[str, float]:
-    """Every measure at every shot and mode; tags begin with the split, so that TensorBoard groups by it."""
+    """Every measure of every label, shot and mode; tags begin with the split, so that TensorBoard groups by it."""
     return {
-        f"{message.split}_{measure}/{row.shot}-shot-{_mode(row)}": getattr(row, measure)
+        f"{message.split}_{measure}/{row.label}-{row.shot}-shot-{_mode(row)}": getattr(row, measure)
         for row in message.rows
         for measure in MEASURES
     }

@@ -101,7 +101,8 @@ def build_components(
     exchange = RowExchange(group, layout.id_bounds(ranges))
     model, algorithms = build_dense(spec, schema, list(tables))
     model.to(device)
-    assembler = InputAssembler(schema, vocabularies, store, seed=seed, device=device)
+    weights = label_weights(schema, spec.training.label_weights)
+    assembler = InputAssembler(schema, vocabularies, store, weights, seed=seed, device=device)
     exact = {name: known for name, known in keys.items() if isinstance(vocabularies[name], ExactVocabulary)}
     return Components(
         schema,
@@ -132,7 +133,22 @@ def build_dense(spec: Spec, schema: Schema, tables: Sequence[str]) -> tuple[nn.M
 def model_inputs(schema: Schema, dim: int) -> ModelInputs:
     """What a dataset offers a model."""
     features = tuple(feature.name for feature in (*schema.categorical, *schema.multi))
-    return ModelInputs(numeric=schema.numeric, features=features, dim=dim)
+    return ModelInputs(numeric=schema.numeric, features=features, dim=dim, labels=schema.labels)
+
+
+def label_weights(schema: Schema, given: Mapping[str, float]) -> list[float]:
+    """What each label of a dataset counts in losses.
+
+    Raises:
+        ModelError: a weight is given to a label that the dataset does not have.
+    """
+    for name in given:
+        if name not in schema.labels:
+            raise ModelError(
+                f"spec.training.labelWeights: '{name}' is not a label of the dataset; they are "
+                f"{', '.join(schema.labels)}"
+            )
+    return [given.get(name, 1.0) for name in schema.labels]
 
 
 def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:

@@ -1,4 +1,4 @@
-"""A model on a split, scored by all ranks together: every task once, by shot, adapted and un-adapted."""
+"""A model on a split, scored by all ranks together: every task once, by label and shot, adapted and un-adapted."""
 
 from collections.abc import Iterator, Sequence
 
@@ -39,7 +39,9 @@ class Evaluator:
         )
 
     def _shot(self, split: Split, shot: int) -> SplitScores:
-        return score_shot(self._parts.group, joined(list(self._outcomes(split, shot))), shot)
+        labels = self._parts.schema.labels
+        outcomes = joined(list(self._outcomes(split, shot)), len(labels))
+        return score_shot(self._parts.group, outcomes, labels, shot)
 
     def _outcomes(self, split: Split, shot: int) -> Iterator[Outcomes]:
         """What this rank's parts of all batches come to."""
@@ -63,12 +65,12 @@ class Evaluator:
         )
 
 
-def joined(parts: Sequence[Outcomes]) -> Outcomes:
-    """The outcomes of several batches as one; tasks are numbered on."""
+def joined(parts: Sequence[Outcomes], labels: int) -> Outcomes:
+    """The outcomes of several batches with so many labels as one; tasks are numbered on."""
     first_task = np.cumsum([0, *(len(part.task_rows) for part in parts)], dtype=np.int64)
     return Outcomes(
-        np.concatenate([np.zeros((0, len(MODES)), dtype=np.float32), *(part.logits for part in parts)]),
-        np.concatenate([np.zeros(0, dtype=np.float32), *(part.labels for part in parts)]),
+        np.concatenate([np.zeros((0, len(MODES), labels), dtype=np.float32), *(part.logits for part in parts)]),
+        np.concatenate([np.zeros((0, labels), dtype=np.float32), *(part.labels for part in parts)]),
         np.concatenate([first_task[:0], *(part.task + first for part, first in zip(parts, first_task, strict=False))]),
         np.concatenate([first_task[:0], *(part.task_rows for part in parts)]),
     )

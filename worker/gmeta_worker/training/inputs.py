@@ -35,8 +35,9 @@ class InputAssembler:
         schema: columns of the dataset, in the order of the step batches.
         vocabularies: name -> key-to-row mapping; every feature's vocabulary is in it.
         store: gives the global id of a table's row.
+        label_weights: what each label counts in losses, in the schema's order; 1 each if they are not given.
         seed: of the run's random numbers.
-        dtype: of numeric features and labels.
+        dtype: of numeric features, labels and their weights.
         device: where the tensors go.
     """
 
@@ -45,6 +46,7 @@ class InputAssembler:
         schema: Schema,
         vocabularies: Mapping[str, Vocabulary],
         store: RowStore,
+        label_weights: Sequence[float] | None = None,
         *,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
@@ -56,6 +58,8 @@ class InputAssembler:
         self._seed = seed
         self._dtype = dtype
         self._device = device or torch.device("cpu")
+        weights = [1.0] * len(schema.labels) if label_weights is None else label_weights
+        self._label_weights = torch.tensor(weights, dtype=dtype, device=self._device)
         self._table_number = {name: number for number, name in enumerate(vocabularies)}
 
     def __call__(self, batch: StepBatch) -> StepInputs:
@@ -89,7 +93,8 @@ class InputAssembler:
             numeric=self._tensor(batch.numeric[rows]).to(self._dtype),
             index=self._tensor(index[rows]),
             multi=tuple(self._ragged(take_ragged(ragged, rows)) for ragged in multi),
-            labels=self._tensor(batch.labels[rows, 0]).to(self._dtype),
+            labels=self._tensor(batch.labels[rows]).to(self._dtype),
+            label_weights=self._label_weights,
             seeds=self._tensor(seeds[rows]),
         )
 

@@ -17,9 +17,6 @@ def check_supported(spec: Spec) -> None:
 
 
 def _unsupported(spec: Spec) -> Iterator[Problem]:
-    if spec.data.prepare is not None and len(spec.data.prepare.labels) > 1:
-        count = f"{len(spec.data.prepare.labels)} labels"
-        yield _problem("spec.data.prepare.labels", count, "one label; keep the first and make a dataset for each other")
     yield from _object_stores(spec)
 
 

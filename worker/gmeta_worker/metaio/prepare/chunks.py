@@ -43,7 +43,7 @@ def write_split(
         batch = encode_chunk(table, schema)
         file = write_table(out, f"{split}/chunk-{number:05d}.arrow", batch)
         chunks.append(ChunkCard(file, table.num_rows, int(counts[number])))
-        positives += _labels(table).astype(np.int64).sum(axis=0)
+        positives += (_labels(table) == 1).sum(axis=0)
         duplicates += table.num_rows - len(np.unique(table["row_hash"].to_numpy()))
         advance(table.num_rows)
     return SplitCard(
@@ -87,7 +87,7 @@ def _columns(schema: Schema, numeric: Mapping[str, NumericCard]) -> str:
     groups = {
         "keys": [f"categorical_{number}" for number in range(len(schema.categorical))],
         "numeric": numbers,
-        "labels": [f"CAST(label_{number} AS FLOAT)" for number in range(len(schema.labels))],
+        "labels": [f"coalesce(CAST(label_{number} AS FLOAT), 'nan')" for number in range(len(schema.labels))],
     }
     fixed = [f"array_value({', '.join(columns)}) AS {name}" for name, columns in groups.items() if columns]
     multi = [f'multi_{number} AS "multi:{feature.name}"' for number, feature in enumerate(schema.multi)]

@@ -47,7 +47,7 @@ def place_tasks(engine: Engine, spec: PrepareSpec) -> None:
                      PARTITION BY split, rows >= {spec.task_rows.min} ORDER BY {_shuffle(spec.seed, "order")}, task_key
                    ) - 1 END AS position
             FROM (SELECT split, task_key, min(task_value) AS task_value, count(*) AS rows, count(rank) AS ranked,
-                         min(label_0) = max(label_0) AS single_class
+                         coalesce(min(label_0) = max(label_0), true) AS single_class
                   FROM kept GROUP BY split, task_key)""",
     )
     engine.run(

@@ -70,9 +70,11 @@ def _priors(spec: PrepareSpec) -> list[tuple[int, FeatureSpec]]:
 
 
 def _parts(spec: PrepareSpec, number: int, feature: FeatureSpec) -> str:
-    """SELECT rows and positives of each key in each fold of the train tasks."""
-    return f"""SELECT prior_key_{number} AS key, {_fold(feature)} AS fold, count(*) AS rows,
-                      count(*) FILTER (WHERE label_{_label(spec, feature)} = 1) AS positives
+    """SELECT rows (of a rate, those that have its label) and positives of each key in each fold of the train tasks."""
+    label = f"label_{_label(spec, feature)}"
+    rows = f"count({label})" if feature.type == "rate" else "count(*)"
+    return f"""SELECT prior_key_{number} AS key, {_fold(feature)} AS fold, {rows} AS rows,
+                      count(*) FILTER (WHERE {label} = 1) AS positives
                FROM placed WHERE split = 'train' GROUP BY ALL"""
 
 

@@ -100,7 +100,7 @@ def _features(joined: Joined, spec: PrepareSpec) -> dict[str, str]:
 
 
 def _left_out(spec: PrepareSpec) -> str:
-    no_label = " OR ".join(f"label_{number} IS NULL" for number in range(len(spec.labels)))
+    no_label = " AND ".join(f"label_{number} IS NULL" for number in range(len(spec.labels)))
     no_split = f"WHEN split IS NULL THEN {literal(NO_SPLIT)}" if spec.split.column is not None else ""
     return f"CASE WHEN task_key IS NULL THEN {literal(NO_TASK)} WHEN {no_label} THEN {literal(NO_LABEL)} {no_split} END"
 
