@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from crd_server import CrdServer
 
 from gmeta_api.crd import custom_resource_definition
@@ -12,7 +13,10 @@ from gmeta_api.yaml_loader import read_manifest
 
 Json = dict[str, Any]
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "examples"
+NIGHTLY = FOLDER / "export-nightly.yaml"
+"""A CronJob that makes jobs, and what it needs; the job is in a ConfigMap."""
+EXAMPLES = sorted(path for path in FOLDER.glob("*.yaml") if path != NIGHTLY)
 OF_KUBERNETES = {".apiVersion", ".kind", ".metadata", ".metadata.name"}
 """Fields that the API server describes itself."""
 
@@ -46,3 +50,9 @@ def test_every_field_has_an_explain_text(server: CrdServer) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_accepted(server: CrdServer, path: Path) -> None:
     assert server.try_create(read_manifest(path)).refusal == ""
+
+
+def test_the_job_of_a_night_is_accepted(server: CrdServer) -> None:
+    (maps,) = (each for each in yaml.safe_load_all(NIGHTLY.read_text()) if each["kind"] == "ConfigMap")
+    job = yaml.safe_load(maps["data"]["job.yaml"].replace("TODAY", "20260102"))
+    assert server.try_create(job).refusal == ""
