@@ -38,7 +38,7 @@ def two_terms(ratings: Path, part: str, shots: Iterable[int]) -> dict[str, dict[
         query = _SCORED.format(shot=shot, part=part, order=_ORDER[part], user_rows=USER_ROWS, movie_rows=MOVIE_ROWS)
         rows = tables.execute(query).fetchnumpy()
         _, task, counts = np.unique(rows["movie_id"], return_inverse=True, return_counts=True)
-        logits = np.stack([rows["score"].astype(np.float32)] * len(MODES), axis=1)[:, :, None]
+        logits = np.stack([rows["score"].astype(np.float32)] * len(MODES), axis=1)
         outcomes = Outcomes(logits[:, :, None], rows["click"].astype(np.float32)[:, None], task, counts)
         score = score_shot(ALONE, outcomes, ("click",), shot=shot).whole[0]
         found["auc"][f"k{shot}"], found["gauc"][f"k{shot}"] = round(score.auc, 5), round(score.gauc, 5)
