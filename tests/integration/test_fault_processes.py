@@ -126,8 +126,13 @@ def _drawn(seed: int) -> tuple[Fault, ...]:
     return (FAULTS[seed % len(FAULTS)], *draw.choices(FAULTS, k=draw.randint(1, 2)))
 
 
+IN_MAKE_TEST = 3
+"""Of the histories; the others are in the long suite, for each takes the better part of a minute."""
 HISTORIES = [
-    *(pytest.param(number, faults, id=f"always-{number}") for number, faults in enumerate(ALWAYS)),
+    *(
+        pytest.param(number, faults, id=f"always-{number}", marks=[pytest.mark.slow] if number >= IN_MAKE_TEST else [])
+        for number, faults in enumerate(ALWAYS)
+    ),
     *(pytest.param(seed, _drawn(seed), id=f"drawn-{seed}", marks=pytest.mark.slow) for seed in range(5, 40)),
 ]
 
