@@ -17,7 +17,6 @@ ONE_STEP = "spec.meta.inner.steps=1"
 OTHERS: Mapping[str, Sequence[str]] = {
     "CAVIA, first order": ("spec.meta.algorithm=FOMAML", 'spec.meta.adapt.dense=["bias", "context", "wide.head"]'),
     "MAML": ("spec.meta.algorithm=MAML", ONE_STEP),
-    "FOMAML": ("spec.meta.algorithm=FOMAML", ONE_STEP),
     "ANIL (MeLU)": ("spec.meta.algorithm=ANIL", ONE_STEP),
     "Joint, its bias fine-tuned": ("spec.meta.algorithm=Joint", 'spec.meta.adapt.dense=["bias"]'),
 }
