@@ -5,7 +5,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ Groups = Mapping[str, Sequence[int]]
 """Shots by the name of their group."""
 NOT_TRAINING = ("evaluation", "commit")
 METRICS = ("auc", "gauc")
+DATA = "folder with ml-1m/ and its splits"
+"""What --data is."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,11 @@ class Run:
         scores: of the final split, a row for each shot and mode.
         samples: trained on.
         seconds: of training, without evaluations and commits.
-        wall: seconds of the whole run.
     """
 
     scores: Sequence[Mapping[str, Any]]
     samples: int
     seconds: float
-    wall: float
 
     def by_group(self, groups: Groups, metric: str, *, adapted: bool) -> dict[str, float]:
         """Mean over the shots of each group."""
@@ -43,24 +42,33 @@ class Run:
 
 
 def run_seed(manifest: Path, folder: Path, name: str, seed: int, settings: Iterable[str] = ()) -> Run:
-    """Train and score one seed in `folder`/`name`; the source files lie in `folder`/data.
+    """Train and score one seed in `folder`/`name`-`seed`; the source files lie in `folder`/data.
 
     Raises:
         RuntimeError: the run has failed.
     """
-    began, path = time.monotonic(), f"{name}-{seed}"
+    path = f"{name}-{seed}"
     given = [f"spec.training.seed={seed}", f"spec.checkpoint.path={path}", *settings]
     options = [option for setting in given for option in ("--set", setting)]
     places = [f"--volume=data={folder / 'data'}", f"--volume=runs={folder}"]
     program = "from gmeta_worker.cli.main import main; main()"
     command = [sys.executable, "-c", program, "run", str(manifest), "--fresh", *places, *options]
-    if subprocess.run(command, check=False).returncode:
+    code = subprocess.run(command, check=False).returncode
+    if code or (found := finished_run(folder / path)) is None:
         raise RuntimeError(f"{name}: seed {seed} has failed; see {folder / path}/logs")
-    messages = [json.loads(line)["message"] for line in (folder / path / "events.jsonl").read_text().splitlines()]
+    return found
+
+
+def finished_run(folder: Path) -> Run | None:
+    """What the run in a folder has come to; None where none has succeeded there."""
+    events = folder / "events.jsonl"
+    messages = [json.loads(line)["message"] for line in events.read_text().splitlines()] if events.exists() else []
+    if not messages or messages[-1]["kind"] != "finish" or messages[-1]["outcome"] != "succeeded":
+        return None
     progress = [each for each in messages if each["kind"] == "progress" and each["rank"] == 0][-1]
     final = [each for each in messages if each["kind"] == "evaluation"][-1]
     seconds = sum(spent for phase, spent in progress["seconds"].items() if phase not in NOT_TRAINING)
-    return Run(final["rows"], progress["samples"], seconds, time.monotonic() - began)
+    return Run(final["rows"], progress["samples"], seconds)
 
 
 def summary(results: Mapping[int, Run], groups: Groups) -> dict[str, Any]:
@@ -79,7 +87,6 @@ def summary(results: Mapping[int, Run], groups: Groups) -> dict[str, Any]:
         "samples_per_second": round(
             sum(each.samples for each in results.values()) / sum(each.seconds for each in results.values())
         ),
-        "wall_seconds": round(sum(each.wall for each in results.values())),
     }
 
 
@@ -106,7 +113,6 @@ def write_report(path: Path, found: Mapping[str, Any]) -> None:
 def options_of(name: str, text: str | None) -> argparse.ArgumentParser:
     """Options of every protocol's command."""
     parser = argparse.ArgumentParser(prog=f"python -m bench {name}", description=text)
-    parser.add_argument("--data", type=Path, required=True, help="folder with ml-1m/ and its splits")
     parser.add_argument("--out", type=Path, default=Path("runs") / name, help="where dataset, runs and report go")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE")

@@ -33,8 +33,8 @@ def adapt(export: Path, support: Path, query: Path | None, meta_embeddings: bool
     joined tables too. The support has the labels, under their names or as the columns of their rules.
 
     Scores: task, row (of the query file, from 0) and score, the probability of label 1; of several labels score_<label>
-    each. Meta embeddings: task and
-    embedding, the mean over the support rows of the adapted meta block (LiMAML) or the adapted context vector (CAVIA).
+    each. Meta embeddings: task and embedding, the mean over the support rows of the adapted meta block (LiMAML) or the
+    adapted context vector (CAVIA).
     """
     if meta_embeddings == (query is not None):
         raise click.UsageError("give --query FILE or --meta-embeddings, one of the two")
