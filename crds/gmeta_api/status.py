@@ -68,8 +68,12 @@ class WorkerCounts(SpecModel):
 class RestartCounts(SpecModel):
     """How often something was started again."""
 
-    counted: Count = Field(default=0, description="Restarts that count against faultTolerance.backoffLimit.")
+    counted: Count = Field(default=0, description="Restarts after failures that count.")
     uncounted: Count = Field(default=0, description="Restarts that do not, such as after a node was drained.")
+    without_progress: Count = Field(
+        default=0, description="Counted restarts in a row without a new commit: those that backoffLimit limits."
+    )
+    at_step: Count = Field(default=0, description="Step of the newest commit at the last counted restart.")
 
 
 class LastCheckpoint(SpecModel):
@@ -105,8 +109,23 @@ class LastFailure(SpecModel):
     )
     rank: Count | None = Field(default=None, description="Rank that failed.")
     step: Count | None = Field(default=None, description="Step at which it failed.")
+    action: Annotated[str, Field(max_length=32)] | None = Field(
+        default=None, description="What was done about it: Restart, RestartUncounted or Fail."
+    )
+    rule: ShortText | None = Field(
+        default=None, description="Rule of faultTolerance.rules that decided; absent where the class did."
+    )
     message: Text | None = Field(default=None, description="Last words of the process.")
     time: Timestamp | None = Field(default=None, description="When it failed.")
+
+
+class AvoidedNode(SpecModel):
+    """A node that the pods of all jobs rather do not go to for a while."""
+
+    node: ShortText = Field(description="The node.")
+    reason: ShortText = Field(description="What was held against it, such as NodeLost.")
+    pod: ShortText = Field(description="Pod that failed there.")
+    until: Timestamp = Field(description="When it is forgotten.")
 
 
 class Status(SpecModel):
@@ -124,7 +143,12 @@ class Status(SpecModel):
         default=None, description="Generation of the spec that the status was written for."
     )
     attempt: Count | None = Field(default=None, description="Number of the group's start from a commit, from 0.")
-    start_time: Timestamp | None = Field(default=None, description="When the first worker ran.")
+    start_time: Timestamp | None = Field(
+        default=None, description="When the first worker ran, since the job began or was resumed."
+    )
+    running_time: Timestamp | None = Field(
+        default=None, description="When all pods first ran, since the job began or was resumed."
+    )
     completion_time: Timestamp | None = Field(default=None, description="When the job ended.")
     progress: Progress | None = Field(default=None, description="How far training is.")
     workers: WorkerCounts | None = Field(default=None, description="How many workers there are.")
@@ -135,3 +159,6 @@ class Status(SpecModel):
     last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
     export: ExportStatus | None = Field(default=None, description="The newest whole export.")
     last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")
+    avoided_nodes: Annotated[tuple[AvoidedNode, ...], Field(max_length=16), ListMap("node")] = Field(
+        default=(), description="Nodes on which pods of the job have failed lately."
+    )

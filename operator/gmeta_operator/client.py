@@ -79,11 +79,19 @@ class Api:
         """Create an object; refused with 409 if there is one of its name."""
         return await self._request("POST", _path(thing), thing)
 
-    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
-        """Ask a pod to end and go; refused with 409 if there is another one of its name."""
+    async def delete_pod(self, namespace: str, name: str, uid: str, *, force: bool = False) -> None:
+        """Ask a pod to end and go, by force go at once; refused with 409 if there is another one of its name."""
         thing = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
-        await self._request("DELETE", _path(thing, named=True), options)
+        await self._delete(thing, uid, {"gracePeriodSeconds": 0} if force else {})
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        """Delete a job, and what belongs to it afterwards; refused with 409 if there is another one of its name."""
+        thing = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"namespace": namespace, "name": name}}
+        await self._delete(thing, uid, {"propagationPolicy": "Background"})
+
+    async def _delete(self, thing: Object, uid: str, options: Object) -> None:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
+        await self._request("DELETE", _path(thing, named=True), body)
 
     async def get_job(self, namespace: str, name: str) -> Object | None:
         """A job; None if there is none."""

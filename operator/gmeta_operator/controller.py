@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from gmeta_api.spec.run_policy import CONTROLLER
 from gmeta_operator.api_server import ApiServer
 from gmeta_operator.client import ApiError
 from gmeta_operator.history import has_ended
@@ -77,7 +78,7 @@ class Controller:
             ApiError: a request has failed; where that was the creation of a child, the status says so.
         """
         job = self.store.job(key)
-        if job is None or "deletionTimestamp" in job["metadata"]:
+        if job is None or "deletionTimestamp" in job["metadata"] or not _is_ours(job):
             self._memories.pop(key, None)
             return None
         memory = self._memory(key, job)
@@ -98,7 +99,7 @@ class Controller:
         await self._observer.poll(key, memory)
         fresh = await self._observer.catch_up(key, memory)
         plan = self._plan(key, memory)
-        if plan is not None and (plan.creates or plan.deletes) and not fresh:
+        if plan is not None and (plan.creates or plan.deletes or plan.forced or plan.expired) and not fresh:
             # The watches may be late: no pod is made or deleted for what is over.
             await self._observer.read(key, memory)
             plan = self._plan(key, memory)
@@ -128,9 +129,17 @@ class Controller:
 
     def _wake(self, key: Key, memory: Memory, plan: Plan | None) -> datetime | None:
         job, now = self.store.job(key), self.clock()
-        if job is None or has_ended(job.get("status", {})):
+        if job is None:
             return None
         if plan is None:
             return now  # it has gone during the pass; there may be another one of its name
+        if has_ended(job.get("status", {})):
+            return plan.wake
         latest = now + timedelta(seconds=POLL_SECONDS if self._observer.coordinator(key, memory) else RELIST_SECONDS)
         return min(latest, plan.wake or latest)
+
+
+def _is_ours(job: Resource) -> bool:
+    """Whether the job names no other controller that serves it."""
+    policy = job["spec"].get("runPolicy", {})
+    return policy.get("managedBy") in (None, CONTROLLER)

@@ -7,6 +7,7 @@ from datetime import datetime
 from gmeta_api.objects import JOB_LABEL, ROLE_LABEL
 from gmeta_operator.api_server import ApiServer
 from gmeta_operator.metrics import OperatorMetrics
+from gmeta_operator.nodes import nodes_to_avoid
 from gmeta_operator.pods import COORDINATOR, PodFacts, pod_facts
 from gmeta_operator.reconcile import Observed
 from gmeta_operator.report import Report
@@ -105,7 +106,8 @@ class Observer:
         job = self.store.job(key)
         if job is None or uid(job) != memory.uid or "deletionTimestamp" in job["metadata"]:
             return None
-        return Observed(job, self._pods(key, memory), memory.report, trouble)
+        avoid = nodes_to_avoid(self.store.avoided_nodes(), self.clock())
+        return Observed(job, self._pods(key, memory), memory.report, trouble, avoid)
 
     def _pods(self, key: Key, memory: Memory) -> tuple[PodFacts, ...]:
         return tuple(pod_facts(pod) for pod in self.store.pods(key, memory.uid))

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from gmeta_api.failures import DISRUPTION, End
 from gmeta_api.objects import (
     ATTEMPT_LABEL,
     COUNTED_ANNOTATION,
+    FUTILE_ANNOTATION,
     GENERATION_ANNOTATION,
     INDEX_LABEL,
     ROLE_LABEL,
+    STEP_ANNOTATION,
     UNCOUNTED_ANNOTATION,
 )
 from gmeta_api.status import RestartCounts
@@ -59,6 +62,7 @@ class PodFacts:
         message: last words of its container, or what Kubernetes says about its end.
         ended_at: when its container ended; where none was ever run, when the pod is known to have changed last.
         waiting: why it does not run yet.
+        conditions: its conditions that are true.
     """
 
     name: str
@@ -77,6 +81,7 @@ class PodFacts:
     message: str | None = None
     ended_at: datetime | None = None
     waiting: Waiting | None = None
+    conditions: frozenset[str] = frozenset()
 
     @property
     def role(self) -> str:
@@ -94,6 +99,11 @@ class PodFacts:
         return self.phase in ("Succeeded", "Failed")
 
     @property
+    def end(self) -> End:
+        """How it has ended, as far as that decides what is done about it."""
+        return End(self.exit_code, self.reason, self.message or "", self.conditions, told=self.leaves_by is not None)
+
+    @property
     def last_report(self) -> Report | None:
         """What a coordinator has left as its last words."""
         return read_report(self.message) if self.role == "coordinator" and self.ended else None
@@ -109,6 +119,21 @@ class PodFacts:
         return not self.ended and not self.lost(now)
 
 
+def why_not(pod: PodFacts | None) -> tuple[str, str]:
+    """Why a pod does not run, as reason and message."""
+    if pod is None:
+        return "Missing", "a pod has yet to be made"
+    if pod.phase == "Succeeded":
+        return "Completed", f"{pod.name} has done its work"
+    if pod.phase == "Failed":
+        return "Failed", f"{pod.name} has failed"
+    if pod.leaves_by is not None:
+        return "Terminating", f"{pod.name} is being deleted"
+    if pod.waiting is not None:
+        return pod.waiting.reason, f"{pod.name}: {pod.waiting.message or pod.waiting.reason}"
+    return "Pending", f"{pod.name} is pending"
+
+
 def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
     """Read a pod that the operator has made."""
     metadata, status = pod["metadata"], pod.get("status", {})
@@ -120,9 +145,7 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         uid=metadata["uid"],
         slot=(labels[ROLE_LABEL], int(labels[INDEX_LABEL])),
         attempt=int(labels[ATTEMPT_LABEL]),
-        restarts=RestartCounts(
-            counted=int(annotations.get(COUNTED_ANNOTATION, 0)), uncounted=int(annotations.get(UNCOUNTED_ANNOTATION, 0))
-        ),
+        restarts=_restarts(annotations),
         generation=int(annotations.get(GENERATION_ANNOTATION, 0)),
         phase=status.get("phase", "Pending"),
         ready=bool(container.get("ready")),
@@ -130,10 +153,20 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         address=status.get("podIP"),
         leaves_by=from_text(metadata.get("deletionTimestamp")),
         exit_code=ended.get("exitCode"),
-        reason=status.get("reason") or _own_reason(ended),
+        reason=status.get("reason") or _disruption(status) or _own_reason(ended),
         message=ended.get("message") or status.get("message"),
         ended_at=from_text(ended.get("finishedAt") or _last_change(pod)),
         waiting=_waiting(status, container),
+        conditions=frozenset(each["type"] for each in status.get("conditions", ()) if each["status"] == "True"),
+    )
+
+
+def _restarts(annotations: Mapping[str, str]) -> RestartCounts:
+    return RestartCounts(
+        counted=int(annotations.get(COUNTED_ANNOTATION, 0)),
+        uncounted=int(annotations.get(UNCOUNTED_ANNOTATION, 0)),
+        without_progress=int(annotations.get(FUTILE_ANNOTATION, 0)),
+        at_step=int(annotations.get(STEP_ANNOTATION, 0)),
     )
 
 
@@ -145,6 +178,12 @@ def _last_change(pod: Mapping[str, Any]) -> str | None:
     made: str | None = pod["metadata"].get("creationTimestamp")
     changes = (each.get("lastTransitionTime") for each in status.get("conditions", ()))
     return max((change for change in changes if change), default=made)
+
+
+def _disruption(status: Mapping[str, Any]) -> str | None:
+    """Why the cluster ends the pod, such as PreemptionByScheduler."""
+    found = (each for each in status.get("conditions", ()) if each["type"] == DISRUPTION and each["status"] == "True")
+    return next((each.get("reason") for each in found), None)
 
 
 def _own_reason(ended: Mapping[str, Any]) -> str | None:

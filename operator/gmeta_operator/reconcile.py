@@ -10,14 +10,18 @@ from gmeta_api.objects import GENERATION_ANNOTATION, Incarnation, Object, cluste
 from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
+from gmeta_api.spec.run_policy import RunPolicySpec
 from gmeta_api.status import Condition
 from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
-from gmeta_operator.decide import Decision, Start, after_refusal, decide
+from gmeta_operator.deadlines import expiry
+from gmeta_operator.decide import Decision, Start, after_refusal, decide, lost_pods, next_loss
 from gmeta_operator.history import has_ended, read_history
+from gmeta_operator.nodes import nodes_to_avoid
 from gmeta_operator.pods import PodFacts
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
+from gmeta_operator.times import read_times
 from gmeta_operator.validity import checked, validity_condition
 from gmeta_operator.view import View
 
@@ -31,12 +35,14 @@ class Observed:
         pods: its pods.
         report: the newest status document of its coordinator.
         trouble: why a child could not be made just now; nothing is made then.
+        avoid: nodes on which pods of any job have failed lately.
     """
 
     job: Mapping[str, Any]
     pods: tuple[PodFacts, ...] = ()
     report: Report | None = None
     trouble: str | None = None
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Plan:
         events: Kubernetes events to be recorded.
         status: the whole status; None where it is as it should be.
         deletes: pods to be deleted. The status is written before: it has to tell what goes with them.
+        forced: lost pods to be deleted without waiting for their node, which cannot end them.
+        expired: whether the job itself is to be deleted.
         wake: when to look again if nothing happens until then.
     """
 
@@ -61,6 +69,8 @@ class Plan:
     events: tuple[Object, ...] = ()
     status: dict[str, Any] | None = None
     deletes: tuple[PodFacts, ...] = ()
+    forced: tuple[PodFacts, ...] = ()
+    expired: bool = False
     wake: datetime | None = None
 
 
@@ -70,12 +80,13 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     generation = observed.job["metadata"].get("generation", 0)
     invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
     if has_ended(before):
-        return _after_the_end(observed)
+        return _after_the_end(observed, now)
     job, _ = checked(observed.job)
     if job is None:
         return _invalid(observed, invalid, now)
     history = read_history(before, observed.pods, suspend=job.spec.run_policy.suspend)
-    view = View(job, observed.pods, history, now, observed.report, observed.trouble)
+    times = read_times(observed.job, suspend=job.spec.run_policy.suspend)
+    view = View(job, observed.pods, history, now, observed.report, observed.trouble, times)
     decision = decide(view) if observed.trouble is None else after_refusal(decide(view))
     status = active_status(view, decision, observed.job, invalid)
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
@@ -84,12 +95,16 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         events=tuple(_events(observed.job, before, status, now)),
         status=None if status == before else status,
         deletes=stop,
-        wake=decision.wake,
+        forced=decision.abandon,
+        wake=decision.wake if decision.end is None else now,
     )
-    return plan if decision.end is not None else _with_children(plan, view, decision, settings)
+    if decision.end is not None:
+        return plan
+    avoid = {*observed.avoid, *nodes_to_avoid(status.get("avoidedNodes", ()), now)}
+    return _with_children(plan, view, decision, settings, tuple(sorted(avoid)))
 
 
-def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings) -> Plan:
+def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings, avoid: tuple[str, ...]) -> Plan:
     """The plan with pods to be made, and with what pods share where it is missing or the manifest has changed."""
     generation = plan.job["metadata"].get("generation", 0)
     touch = _touch(plan.job, view.coordinator, generation) if view.coordinator not in decision.stop else None
@@ -97,7 +112,7 @@ def _with_children(plan: Plan, view: View, decision: Decision, settings: Setting
         return plan
     attempt = decision.start[0].attempt if decision.start else view.history.attempt
     processes = cluster_plan(view.job, attempt)
-    creates = tuple(_pod(view.job, processes, start, generation, settings) for start in decision.start)
+    creates = tuple(_pod(view.job, processes, start, generation, settings, avoid) for start in decision.start)
     shared = shared_objects(view.job, processes, settings.own_namespace, settings.monitoring_namespaces)
     return replace(plan, applies=shared, touch=touch, creates=creates)
 
@@ -115,9 +130,16 @@ def _touch(job: Mapping[str, Any], coordinator: PodFacts | None, generation: int
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {**identity, "annotations": annotations}}
 
 
-def _pod(job: MetaTrainingJob, processes: ProcessPlan, start: Start, generation: int, settings: Settings) -> Object:
+def _pod(
+    job: MetaTrainingJob,
+    processes: ProcessPlan,
+    start: Start,
+    generation: int,
+    settings: Settings,
+    avoid: tuple[str, ...],
+) -> Object:
     process = next(each for each in processes.processes if _slot(each) == start.slot)
-    return pod(job, process, Incarnation(start.attempt, start.restarts, generation), settings.pods)
+    return pod(job, process, Incarnation(start.attempt, start.restarts, generation, avoid), settings.pods)
 
 
 def _slot(process: Process) -> tuple[str, int]:
@@ -146,10 +168,20 @@ def _others(before: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     return (each for each in before.get("conditions", ()) if each["type"] != "Invalid")
 
 
-def _after_the_end(observed: Observed) -> Plan:
-    """A job that has ended makes nothing again; what its policy does not keep goes."""
-    policy = observed.job["spec"].get("runPolicy", {}).get("cleanPodPolicy", "Running")
-    return Plan(observed.job, deletes=_cleaned(policy, observed.pods))
+def _after_the_end(observed: Observed, now: datetime) -> Plan:
+    """A job that has ended makes nothing again; what its policy does not keep goes, in the end the job itself."""
+    job, _ = checked(observed.job)
+    policy = job.spec.run_policy if job is not None else RunPolicySpec()
+    expires = expiry(observed.job["status"], policy)
+    if expires is not None and expires <= now:
+        return Plan(observed.job, expired=True)
+    moments = (moment for moment in (expires, next_loss(observed.pods, now)) if moment is not None)
+    return Plan(
+        observed.job,
+        deletes=_cleaned(policy.clean_pod_policy, observed.pods),
+        forced=lost_pods(observed.pods, now),
+        wake=min(moments, default=None),
+    )
 
 
 def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[PodFacts, ...]:

@@ -10,6 +10,7 @@ from gmeta_operator.failures import Failure, failure_of
 from gmeta_operator.history import History
 from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
 from gmeta_operator.report import Report
+from gmeta_operator.times import NEVER, Times
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class View:
         now: the time.
         report: what its coordinator said last.
         trouble: why a pod could not be made just now.
+        times: when what began.
     """
 
     job: MetaTrainingJob
@@ -31,6 +33,7 @@ class View:
     now: datetime
     report: Report | None = None
     trouble: str | None = None
+    times: Times = NEVER
 
     @cached_property
     def workers(self) -> tuple[Slot, ...]:
@@ -62,6 +65,12 @@ class View:
         """The coordinator's pod, if it runs or will run."""
         pod = self.newest.get(COORDINATOR)
         return pod if pod is not None and pod.alive(self.now) and pod.leaves_by is None else None
+
+    @property
+    def committed(self) -> int:
+        """Step of the newest commit that is known; 0 before the first."""
+        told = self.report.commit.step if self.report is not None and self.report.commit is not None else 0
+        return max(told, self.history.committed)
 
     @property
     def told_end(self) -> bool:

@@ -8,7 +8,7 @@ from gmeta_operator.api_server import ApiServer
 from gmeta_operator.client import ApiError
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.reconcile import Plan
-from gmeta_operator.store import Store
+from gmeta_operator.store import Store, uid
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Writer:
             self.store.put_pod(await self.api.create(pod))
 
     async def tell(self, plan: Plan) -> None:
-        """Record the events, write the status, delete pods.
+        """Record the events, write the status, delete pods, and the job where its time is over.
 
         Raises:
             ApiError: a write was refused, and those after it are not tried.
@@ -51,8 +51,13 @@ class Writer:
         if plan.status is not None:
             self.store.put_job(await self.api.apply_status(plan.job, plan.status))
             self.metrics.status_written(plan.job.get("status", {}), plan.status)
+        namespace = plan.job["metadata"]["namespace"]
         for pod in plan.deletes:
-            await self.api.delete_pod(plan.job["metadata"]["namespace"], pod.name, pod.uid)
+            await self.api.delete_pod(namespace, pod.name, pod.uid)
+        for pod in plan.forced:
+            await self.api.delete_pod(namespace, pod.name, pod.uid, force=True)
+        if plan.expired:
+            await self.api.delete_job(namespace, plan.job["metadata"]["name"], uid(plan.job))
 
     async def _record(self, event: Object) -> None:
         """Record an event; one that is there already has been recorded before a crash."""

@@ -7,7 +7,10 @@ from judge import Judge
 from ledger import Fate
 from simulated import GRACE, Server, ended
 
-from gmeta_operator.report import Report, ReportedEnd, ReportedProgress
+from gmeta_operator.report import Report, ReportedCommit, ReportedEnd, ReportedProgress
+
+COMMIT_STEPS = 3
+"""Reports between two commits."""
 
 LONGEST_GOODBYE = timedelta(seconds=5)
 
@@ -86,7 +89,11 @@ class ClusterLife:
         )
         outcome = "failed" if end else "succeeded"
         finished = None if end is None else ReportedEnd(outcome=outcome, message="it has ended", exit_code=end)
-        return Report(attempt=attempt, progress=progress, finished=finished)
+        if self._steps % COMMIT_STEPS == 0:
+            self.server.committed = self._steps
+        step = self.server.committed
+        commit = ReportedCommit(attempt=attempt, step=step, path=f"s{step}") if step else None
+        return Report(attempt=attempt, progress=progress, commit=commit, finished=finished)
 
     def rest(self) -> None:
         """Nothing goes wrong: nodes are back, pods start, what was told to end does, orphans are collected."""

@@ -116,13 +116,21 @@ class Histories(RuleBasedStateMachine):
         limit=st.sampled_from([6, 9, 6, 4, 2, 1, 0]),
         prepare=st.booleans(),
         policy=st.sampled_from(["Running", "All"]),
+        deadlines=st.fixed_dictionaries(
+            {},
+            optional={
+                "activeDeadlineSeconds": st.sampled_from([90, 400]),
+                "preRunningDeadlineSeconds": st.sampled_from([4, 100]),
+                "ttlSecondsAfterFinished": st.sampled_from([0, 30, 250]),
+            },
+        ),
     )
-    def submit(self, replicas: int, limit: int, prepare: bool, policy: str) -> None:
+    def submit(self, replicas: int, limit: int, prepare: bool, policy: str, deadlines: dict[str, int]) -> None:
         data = {"volume": "all", "path": "set", **({"prepare": PREPARE} if prepare else {})}
         self.manifest = manifest(
             data=data,
             workers={"replicas": replicas},
-            runPolicy={"cleanPodPolicy": policy},
+            runPolicy={"cleanPodPolicy": policy, **deadlines},
             faultTolerance={
                 "backoffLimit": limit,
                 "restartBackoffSeconds": BACK_OFF,

@@ -7,6 +7,7 @@ from simulated import Server
 from status_rules import check_status, condition, finished
 
 from gmeta_api.objects import Object
+from gmeta_operator.timestamps import from_text
 
 BACK_OFF = 10
 LONGEST_BACK_OFF = 60
@@ -29,7 +30,14 @@ class Judge:
 
     def judge(self, verb: str, thing: Object) -> None:
         """A write takes effect."""
-        rules = {"Pod": self._creation, "delete": self._deletion, "status": self._status, "Event": self._event}
+        rules = {
+            "Pod": self._creation,
+            "delete": self._deletion,
+            "force": self._force,
+            "expire": self._expiry,
+            "status": self._status,
+            "Event": self._event,
+        }
         rules[verb](thing)
 
     @property
@@ -97,16 +105,31 @@ class Judge:
         assert starts_attempt or new.attempt == self.attempt, f"{new.name} is of attempt {new.attempt}"
         story = f"{new} costs {price} at {self.server.now:%H:%M:%S} after {', '.join(map(str, self.fates()))}"
         if price == (1, 0):
-            wait = timedelta(seconds=min(LONGEST_BACK_OFF, BACK_OFF << counted))
+            assert new.futile == self._futile(new) + 1, story
+            wait = timedelta(seconds=min(LONGEST_BACK_OFF, BACK_OFF << (new.futile - 1)))
             ended = [fate.at for fate in self._paid_causes(new, group=starts_attempt) if fate.at is not None]
             assert any(self.server.now >= at + wait for at in ended), story
-            assert new.counted <= self.job["spec"]["faultTolerance"]["backoffLimit"], story
+            assert new.futile <= self.job["spec"]["faultTolerance"]["backoffLimit"], story
         elif price == (0, 1):
             assert self._is_free(new, group=starts_attempt), story
         else:
             assert price == (0, 0), story
             assert not starts_attempt, story
             assert not self.fates(new.slot, new.attempt), story
+
+    def _futile(self, new: Fate) -> int:
+        """Counted restarts before a new one without a commit between them, as far as the operator can know."""
+        assert self.told_step() <= new.at_step <= self.server.committed, f"{new.name} is of step {new.at_step}"
+        written = self.job.get("status", {}).get("restarts", {})
+        known = [(written.get("counted", 0), written.get("withoutProgress", 0), written.get("atStep", 0))]
+        known += [(fate.counted, fate.futile, fate.at_step) for fate in self.fates()]
+        _, futile, at_step = max(known)
+        return futile if new.at_step <= at_step else 0
+
+    def told_step(self) -> int:
+        """Step of the newest commit that the status tells of."""
+        step: int = self.job.get("status", {}).get("lastCheckpoint", {}).get("step", 0)
+        return step
 
     def _paid_causes(self, new: Fate, *, group: bool) -> list[Fate]:
         """Failures that cost a counted restart."""
@@ -153,6 +176,27 @@ class Judge:
             group,
         )
         assert any(reasons), f"{fate.name} is deleted for no reason"
+
+    def _force(self, pod: Object) -> None:
+        fate = self.ledger.fates[pod["metadata"]["uid"]]
+        assert fate.owner == self.job["metadata"]["uid"], f"{fate.name} of another job is deleted by force"
+        assert fate.lost(self.server.now), f"{fate.name} is deleted by force though it may end by itself"
+        needless = (
+            finished(self.job.get("status", {})),
+            self.suspended(),
+            self._too_many(fate.slot),
+            any(other.number > fate.number for other in self.fates(fate.slot)),
+            fate.attempt < self.attempt,
+        )
+        assert any(needless), f"{fate.name} is deleted by force before anything stands for it"
+
+    def _expiry(self, job: Object) -> None:
+        status, ttl = job.get("status", {}), job["spec"]["runPolicy"].get("ttlSecondsAfterFinished")
+        assert finished(status), "a job is deleted that has not ended"
+        assert ttl is not None, "a job is deleted that is to be kept"
+        ended = from_text(status["completionTime"])
+        assert ended is not None
+        assert self.server.now >= ended + timedelta(seconds=ttl), "a job is deleted before its time"
 
     def _status(self, status: Object) -> None:
         check_status(self, self.job, status)

@@ -25,6 +25,7 @@ POINTS = (
     "create Event",
     "apply status",
     "delete Pod",
+    "delete job",
 )
 """The writes of the operator."""
 
@@ -82,6 +83,7 @@ class Server:
         witness: is told of each write to pods, events and status that is about to take effect, with its object.
         watchers: are told of each change of the job and its pods.
         report: what the coordinator answers; None where it does not.
+        committed: step of the newest commit of the job.
     """
 
     def __init__(self, job: Object) -> None:
@@ -96,6 +98,7 @@ class Server:
         self.witness: Callable[[str, Object], None] = lambda verb, thing: None
         self.watchers: list[Watcher] = []
         self.report: Report | None = None
+        self.committed = 0
         self.version = 0
         self.job: Object | None = None
         self.submit(job)
@@ -104,7 +107,8 @@ class Server:
 
     def submit(self, job: Object) -> None:
         """A user makes the job."""
-        self.job = self._kept({**job, "metadata": {**job["metadata"], "uid": self._new_uid("job"), "generation": 1}})
+        own = {"uid": self._new_uid("job"), "generation": 1, "creationTimestamp": to_text(self.now)}
+        self.job = self._kept({**job, "metadata": {**job["metadata"], **own}})
         self._tell("ADDED", self.job)
 
     def edit(self, **groups: Any) -> None:
@@ -223,14 +227,26 @@ class Server:
                 self._tell("ADDED", made)
         return made
 
-    async def delete_pod(self, namespace: str, name: str, uid: str | None) -> None:
+    async def delete_pod(self, namespace: str, name: str, uid: str | None, *, force: bool = False) -> None:
         with self._request("delete Pod"):
             if name not in self.live:
                 raise ApiError(404, f"{name} is not found")
             if uid not in (None, self.live[name]["metadata"]["uid"]):
                 raise ApiError(409, "the uid in the precondition does not match")
-            self.witness("delete", self.live[name])
-            self.stop(name)
+            self.witness("force" if force else "delete", self.live[name])
+            if force:
+                self.remove(name)
+            else:
+                self.stop(name)
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        with self._request("delete job"):
+            if self.job is None:
+                raise ApiError(404, "the job is not found")
+            if uid != self.job["metadata"]["uid"]:
+                raise ApiError(409, "the uid in the precondition does not match")
+            self.witness("expire", self.job)
+            self.withdraw()
 
     async def get_job(self, namespace: str, name: str) -> Object | None:
         with self._request("get job"):
