@@ -74,7 +74,7 @@ class ClusterLife:
 
     def report(self, end: int | None) -> None:
         """The coordinator tells of progress or of the attempt's end, and ends if it has told that before."""
-        for name in self.processes():
+        for name in self.processes() if self.server.job else ():
             if "coordinator" in name:
                 if self._told(name) is not None:
                     self.end(name, 0)

@@ -35,6 +35,17 @@ SECONDS = st.sampled_from([1, 0, 2, 5, 11, 21, 41, 61, 301])
 HEARD = st.sampled_from([None, None, None, 0, 0, 1, 3])
 """How many of the waiting events the operator hears before it works; None: all of them."""
 
+DEADLINES: tuple[dict[str, int], ...] = (
+    {},
+    {},
+    {},
+    {"ttlSecondsAfterFinished": 30},
+    {"activeDeadlineSeconds": 400, "ttlSecondsAfterFinished": 250},
+    {"activeDeadlineSeconds": 90},
+    {"preRunningDeadlineSeconds": 100, "ttlSecondsAfterFinished": 0},
+)
+"""Of `runPolicy`."""
+
 PATIENCE = timedelta(seconds=100)
 """Longer than any back-off and than a lost pod is waited for."""
 
@@ -52,10 +63,12 @@ class Tally:
     Attributes:
         crashes: of the operator, before and after each write.
         lengths: of the histories, in events.
+        happened: what few histories see, how often; the reasons of the jobs' ends among it.
     """
 
     crashes: Counter[tuple[str, str]] = field(default_factory=Counter)
     lengths: list[int] = field(default_factory=list)
+    happened: Counter[str] = field(default_factory=Counter)
 
 
 class Crash(BaseException):
@@ -79,7 +92,9 @@ class Fault:
         return Crash() if self.answer is None else ApiError(self.answer, f"refused: {self.answer}")
 
 
-CRASH = st.builds(Fault, st.sampled_from((*POINTS, "delete Pod")), st.sampled_from(["before", "after"]))
+SELDOM = ("delete Pod", "force Pod", "delete job")
+"""Writes that come seldom, so that a crash at one is tried more often."""
+CRASH = st.builds(Fault, st.sampled_from((*POINTS, *SELDOM)), st.sampled_from(["before", "after"]))
 REFUSAL = st.builds(Fault, st.sampled_from(POINTS + READS), st.just("before"), st.sampled_from([403, 404, 409, 500, 0]))
 LOST_ANSWER = st.builds(Fault, st.sampled_from(POINTS + READS), st.just("after"), st.just(0))
 FAULTS = st.none() | st.none() | CRASH | REFUSAL | LOST_ANSWER
@@ -116,14 +131,7 @@ class Histories(RuleBasedStateMachine):
         limit=st.sampled_from([6, 9, 6, 4, 2, 1, 0]),
         prepare=st.booleans(),
         policy=st.sampled_from(["Running", "All"]),
-        deadlines=st.fixed_dictionaries(
-            {},
-            optional={
-                "activeDeadlineSeconds": st.sampled_from([90, 400]),
-                "preRunningDeadlineSeconds": st.sampled_from([4, 100]),
-                "ttlSecondsAfterFinished": st.sampled_from([0, 30, 250]),
-            },
-        ),
+        deadlines=st.sampled_from(DEADLINES),
     )
     def submit(self, replicas: int, limit: int, prepare: bool, policy: str, deadlines: dict[str, int]) -> None:
         data = {"volume": "all", "path": "set", **({"prepare": PREPARE} if prepare else {})}
@@ -226,7 +234,9 @@ class Histories(RuleBasedStateMachine):
                 self.life.end(name, 137)  # only the deadline of its back-off wakes the job for it
             self._rest(operator)
             self.server.now += timedelta(seconds=301)
+        self._rest(operator)  # the time of a job that has ended may be over
         assert_settled(self.judge)
+        self.tally.happened += self.judge.happened
         for last in (operator, Operator(self.server, METRICS)):
             version, events = self.server.version, len(self.server.events)
             last.hear()

@@ -1,5 +1,6 @@
 """What the operator may do: rules of its own, held to each write at the moment at which it takes effect."""
 
+from collections import Counter
 from datetime import timedelta
 
 from ledger import COORDINATOR, PREPARE, Fate, Ledger, Slot, new_fate
@@ -18,12 +19,14 @@ class Judge:
 
     Attributes:
         ledger: what has happened to the pods.
+        happened: what has been written that few histories see, how often.
         fewest_workers: the lowest `replicas` that the job has had: pods beyond may be added to a running attempt.
     """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.ledger = Ledger()
+        self.happened: Counter[str] = Counter()
         self.fewest_workers = self.replicas
         server.watchers.append(self.ledger.watch)
         server.witness = self.judge
@@ -178,6 +181,7 @@ class Judge:
         assert any(reasons), f"{fate.name} is deleted for no reason"
 
     def _force(self, pod: Object) -> None:
+        self.happened["force"] += 1
         fate = self.ledger.fates[pod["metadata"]["uid"]]
         assert fate.owner == self.job["metadata"]["uid"], f"{fate.name} of another job is deleted by force"
         assert fate.lost(self.server.now), f"{fate.name} is deleted by force though it may end by itself"
@@ -191,6 +195,7 @@ class Judge:
         assert any(needless), f"{fate.name} is deleted by force before anything stands for it"
 
     def _expiry(self, job: Object) -> None:
+        self.happened["expire"] += 1
         status, ttl = job.get("status", {}), job["spec"]["runPolicy"].get("ttlSecondsAfterFinished")
         assert finished(status), "a job is deleted that has not ended"
         assert ttl is not None, "a job is deleted that is to be kept"
@@ -200,6 +205,11 @@ class Judge:
 
     def _status(self, status: Object) -> None:
         check_status(self, self.job, status)
+        before = self.job.get("status", {}).get("restarts", {})
+        renewed = before.get("counted", 0) > 0 and status["restarts"]["atStep"] > before["atStep"]
+        self.happened["progress"] += renewed
+        if finished(status):
+            self.happened[status["reason"]] += 1
         started = condition({"status": status}, "AttemptStarted") == "True"
         for fate in self.fates():
             covered = fate.attempt <= status["attempt"] and fate.number <= sum(status["restarts"].values())

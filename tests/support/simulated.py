@@ -25,6 +25,7 @@ POINTS = (
     "create Event",
     "apply status",
     "delete Pod",
+    "force Pod",
     "delete job",
 )
 """The writes of the operator."""
@@ -228,7 +229,7 @@ class Server:
         return made
 
     async def delete_pod(self, namespace: str, name: str, uid: str | None, *, force: bool = False) -> None:
-        with self._request("delete Pod"):
+        with self._request("force Pod" if force else "delete Pod"):
             if name not in self.live:
                 raise ApiError(404, f"{name} is not found")
             if uid not in (None, self.live[name]["metadata"]["uid"]):
