@@ -122,7 +122,7 @@ class LastFailure(SpecModel):
 class AvoidedNode(SpecModel):
     """A node that the pods of all jobs rather do not go to for a while."""
 
-    node: ShortText = Field(description="The node.")
+    node: ShortText = Field(description="Name of the node.")
     reason: ShortText = Field(description="What was held against it, such as NodeLost.")
     pod: ShortText = Field(description="Pod that failed there.")
     until: Timestamp = Field(description="When it is forgotten.")
@@ -159,6 +159,6 @@ class Status(SpecModel):
     last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
     export: ExportStatus | None = Field(default=None, description="The newest whole export.")
     last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")
-    avoided_nodes: Annotated[tuple[AvoidedNode, ...], Field(max_length=16), ListMap("node")] = Field(
-        default=(), description="Nodes on which pods of the job have failed lately."
+    avoided_nodes: Annotated[tuple[AvoidedNode, ...], Field(max_length=16)] | None = Field(
+        default=None, description="Nodes on which pods of the job have failed lately."
     )

@@ -58,7 +58,7 @@ def test_a_worker_beyond_its_memory_is_tried_again_up_to_the_limit(jobs: Jobs) -
     limits = {"resources": {"limits": {"memory": "96Mi"}}}
     jobs.submit("oom", workers=limits, faultTolerance={"restartBackoffSeconds": 1, "backoffLimit": 1})
     status = jobs.wait_for_end("oom")
-    words = f"{OOM.format(1)}; faultTolerance.backoffLimit of 1 restarts is reached"
+    words = f"{OOM.format(1)}; faultTolerance.backoffLimit of 1 restarts without a new commit is reached"
     assert (status["state"], status["reason"]) == ("Failed", "BackoffLimitExceeded"), jobs.describe("oom")
     assert condition(status, "Succeeded") == ("False", "BackoffLimitExceeded", words)
     assert restarts(status) == (1, 0)

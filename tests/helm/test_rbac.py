@@ -8,7 +8,7 @@ from charts import CASES, Helm, Objects, of_kind
 READ = {"get", "list", "watch"}
 APPLY = {"get", "create", "patch"}
 OPERATOR = {
-    ("gmeta.dev", "metatrainingjobs"): READ,
+    ("gmeta.dev", "metatrainingjobs"): READ | {"delete"},
     ("gmeta.dev", "metatrainingjobs/status"): {"get", "patch"},
     ("gmeta.dev", "metatrainingjobs/finalizers"): {"update"},
     ("", "pods"): READ | {"create", "patch", "delete"},

@@ -11,6 +11,9 @@ from gmeta_api.spec.scalars import DnsLabel, PositiveSeconds, Seconds
 PodReason = Annotated[str, Field(min_length=1, max_length=128, pattern=patterns.POD_REASON)]
 PodCondition = Annotated[str, Field(min_length=1, max_length=253, pattern=patterns.LABEL_KEY)]
 
+REGULAR_EXPRESSION = Rule("''.matches(self) in [true, false]", "must be a regular expression in RE2 syntax")
+"""It cannot be evaluated for anything else, and so does not hold."""
+
 SELECTORS = ("exitCodes", "reasons", "conditions", "message")
 
 
@@ -21,11 +24,6 @@ class FailureRuleSpec(SpecModel):
         Rule(
             " || ".join(f"has(self.{name})" for name in SELECTORS),
             "name the failures by exitCodes, reasons, conditions, message or several of them",
-        ),
-        Rule(
-            "!has(self.message) || ''.matches(self.message) in [true, false]",
-            "must be a regular expression in RE2 syntax",
-            "message",
         ),
     )
 
@@ -39,7 +37,7 @@ class FailureRuleSpec(SpecModel):
     conditions: Annotated[tuple[PodCondition, ...], Field(min_length=1, max_length=16)] | None = Field(
         default=None, description="Conditions of a pod of which one is true, such as DisruptionTarget."
     )
-    message: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+    message: Annotated[str, Field(min_length=1, max_length=256), REGULAR_EXPRESSION] | None = Field(
         default=None, description="Regular expression (RE2) that is found in the last words of the process."
     )
     action: Literal["Restart", "RestartUncounted", "Fail"] = Field(

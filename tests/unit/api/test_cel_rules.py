@@ -62,6 +62,7 @@ def test_what_commits_depend_on_must_not_change() -> None:
         "spec.training.seed",
         "spec.checkpoint.volume",
         "spec.checkpoint.path",
+        "spec.runPolicy.managedBy",
     }
     assert holds(IMMUTABLE, {"seed": 1}, {"seed": 1})
     assert not holds(IMMUTABLE, {"seed": 1}, {"seed": 2})
