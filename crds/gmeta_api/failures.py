@@ -53,7 +53,8 @@ BY_REASON: dict[str, FailureClass] = {
     "OOMKilled": OUT_OF_MEMORY,
     **dict.fromkeys(("ContainerCannotRun", "StartError"), FailureClass("CannotStart", "Restart")),
     **dict.fromkeys(
-        ("Evicted", "NodeAffinity", "NodeLost", "NodeShutdown", "Preempting", "Terminated"), INFRASTRUCTURE
+        ("Evicted", "NodeAffinity", "NodeLost", "NodeShutdown", "PreemptedByKueue", "Preempting", "Terminated"),
+        INFRASTRUCTURE,
     ),
 }
 """Kubernetes' reasons that say more than the exit code does."""

@@ -18,6 +18,9 @@ class ApiServer(Protocol):
     async def create(self, thing: Object) -> Object:
         """Create an object."""
 
+    async def delete(self, thing: Object) -> None:
+        """Delete an object of that name, if there is one."""
+
     async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
         """Delete the pod with that uid."""
 

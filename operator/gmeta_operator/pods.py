@@ -13,9 +13,11 @@ from gmeta_api.objects import (
     ROLE_LABEL,
     UNCOUNTED_ANNOTATION,
 )
+from gmeta_api.objects.scheduling import KUEUE_GROUP_LABEL, KUEUE_RETRIABLE_ANNOTATION
 from gmeta_api.status import RestartCounts
 from gmeta_operator.report import Report, read_report
 from gmeta_operator.timestamps import from_text
+from gmeta_operator.waiting import Unseen, Waiting, read_waiting, unseen
 
 Slot = tuple[str, int]
 """Role and index: the place in a job that one pod after another fills."""
@@ -25,17 +27,6 @@ PREPARE: Slot = ("prepare", 0)
 
 LOST_AFTER = timedelta(seconds=10)
 """How long after its grace period a pod that is being deleted and does not end is taken for lost with its node."""
-
-BEGINNING = ("ContainerCreating", "PodInitializing")
-"""What every pod waits for at its start; it says nothing."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Why a pod does not run yet."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +50,9 @@ class PodFacts:
         message: last words of its container, or what Kubernetes says about its end.
         ended_at: when its container ended; where none was ever run, when the pod is known to have changed last.
         waiting: why it does not run yet.
+        unseen: set where no scheduler has looked at it.
+        group: its group, where Kueue admits it with others.
+        released: whether it says to Kueue that its group has ended.
     """
 
     name: str
@@ -77,6 +71,9 @@ class PodFacts:
     message: str | None = None
     ended_at: datetime | None = None
     waiting: Waiting | None = None
+    unseen: Unseen | None = None
+    group: str | None = None
+    released: bool = False
 
     @property
     def role(self) -> str:
@@ -130,10 +127,13 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         address=status.get("podIP"),
         leaves_by=from_text(metadata.get("deletionTimestamp")),
         exit_code=ended.get("exitCode"),
-        reason=status.get("reason") or _own_reason(ended),
+        reason=_preemption(status) or status.get("reason") or _own_reason(ended),
         message=ended.get("message") or status.get("message"),
         ended_at=from_text(ended.get("finishedAt") or _last_change(pod)),
-        waiting=_waiting(status, container),
+        waiting=read_waiting(pod, container),
+        unseen=unseen(pod),
+        group=labels.get(KUEUE_GROUP_LABEL),
+        released=annotations.get(KUEUE_RETRIABLE_ANNOTATION) == "false",
     )
 
 
@@ -153,11 +153,7 @@ def _own_reason(ended: Mapping[str, Any]) -> str | None:
     return None if reason in ("Error", "Completed") else reason
 
 
-def _waiting(status: Mapping[str, Any], container: Mapping[str, Any]) -> Waiting | None:
-    waiting = container.get("state", {}).get("waiting")
-    if waiting and waiting.get("reason") not in BEGINNING:
-        return Waiting(waiting.get("reason", "Waiting"), waiting.get("message", ""))
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Waiting(condition.get("reason", "Unschedulable"), condition.get("message", ""))
-    return None
+def _preemption(status: Mapping[str, Any]) -> str | None:
+    """The reason where Kueue has deleted the pod, to give its place to others or because its queue has ended."""
+    marks = (each for each in status.get("conditions", ()) if each["type"] == "TerminationTarget")
+    return next(("PreemptedByKueue" for each in marks if each["status"] == "True"), None)

@@ -6,18 +6,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gmeta_api.objects import GENERATION_ANNOTATION, Incarnation, Object, cluster_plan, pod, shared_objects
+from gmeta_api.objects import (
+    GENERATION_ANNOTATION,
+    Incarnation,
+    Object,
+    cluster_plan,
+    pod,
+    pod_group,
+    shared_objects,
+)
 from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import Condition
 from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
 from gmeta_operator.decide import Decision, Start, after_refusal, decide
+from gmeta_operator.gangs import group_to_remove, releases
 from gmeta_operator.history import has_ended, read_history
-from gmeta_operator.pods import PodFacts
+from gmeta_operator.pods import PREPARE, PodFacts
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
+from gmeta_operator.trouble import Trouble
 from gmeta_operator.validity import checked, validity_condition
 from gmeta_operator.view import View
 
@@ -31,12 +41,14 @@ class Observed:
         pods: its pods.
         report: the newest status document of its coordinator.
         trouble: why a child could not be made just now; nothing is made then.
+        group_gone: whether its PodGroup has been removed since the manifest was changed last.
     """
 
     job: Mapping[str, Any]
     pods: tuple[PodFacts, ...] = ()
     report: Report | None = None
-    trouble: str | None = None
+    trouble: Trouble | None = None
+    group_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,9 @@ class Plan:
         creates: pods to be made.
         events: Kubernetes events to be recorded.
         status: the whole status; None where it is as it should be.
+        releases: pods that are to tell Kueue that their group has ended.
         deletes: pods to be deleted. The status is written before: it has to tell what goes with them.
+        removes: the PodGroup, if it is to go.
         wake: when to look again if nothing happens until then.
     """
 
@@ -60,7 +74,9 @@ class Plan:
     creates: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     status: dict[str, Any] | None = None
+    releases: tuple[PodFacts, ...] = ()
     deletes: tuple[PodFacts, ...] = ()
+    removes: Object | None = None
     wake: datetime | None = None
 
 
@@ -70,7 +86,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     generation = observed.job["metadata"].get("generation", 0)
     invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
     if has_ended(before):
-        return _after_the_end(observed)
+        return _without_group(_after_the_end(observed), observed, now)
     job, _ = checked(observed.job)
     if job is None:
         return _invalid(observed, invalid, now)
@@ -84,9 +100,20 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         events=tuple(_events(observed.job, before, status, now)),
         status=None if status == before else status,
         deletes=stop,
-        wake=decision.wake,
+        wake=min((each for each in (decision.wake, view.next_overlooked) if each), default=None),
     )
-    return plan if decision.end is not None else _with_children(plan, view, decision, settings)
+    if decision.end is not None:
+        return plan
+    if job.spec.run_policy.suspend:
+        return _without_group(plan, observed, now)
+    former = tuple(releases(observed.pods, from_attempt=history.attempt))
+    return _with_children(replace(plan, releases=former), view, decision, settings)
+
+
+def _without_group(plan: Plan, observed: Observed, now: datetime) -> Plan:
+    """The plan for a job none of whose pods is to run: what schedulers hold for them is given back."""
+    removes = None if observed.group_gone else group_to_remove(observed.job, observed.pods, now)
+    return replace(plan, releases=tuple(releases(observed.pods, from_attempt=None)), removes=removes)
 
 
 def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings) -> Plan:
@@ -99,7 +126,8 @@ def _with_children(plan: Plan, view: View, decision: Decision, settings: Setting
     processes = cluster_plan(view.job, attempt)
     creates = tuple(_pod(view.job, processes, start, generation, settings) for start in decision.start)
     shared = shared_objects(view.job, processes, settings.own_namespace, settings.monitoring_namespaces)
-    return replace(plan, applies=shared, touch=touch, creates=creates)
+    group = None if PREPARE in view.slots else pod_group(view.job)
+    return replace(plan, applies=(*shared, *((group,) if group else ())), touch=touch, creates=creates)
 
 
 def _touch(job: Mapping[str, Any], coordinator: PodFacts | None, generation: int) -> Object | None:

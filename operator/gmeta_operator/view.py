@@ -10,6 +10,8 @@ from gmeta_operator.failures import Failure, failure_of
 from gmeta_operator.history import History
 from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
 from gmeta_operator.report import Report
+from gmeta_operator.trouble import Trouble
+from gmeta_operator.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class View:
     history: History
     now: datetime
     report: Report | None = None
-    trouble: str | None = None
+    trouble: Trouble | None = None
 
     @cached_property
     def workers(self) -> tuple[Slot, ...]:
@@ -73,6 +75,18 @@ class View:
     def runs(self, pod: PodFacts | None) -> bool:
         """Whether a pod does its work, as far as is known; one that was lost with its node never says that it ended."""
         return pod is not None and pod.ready and pod.alive(self.now)
+
+    def waiting(self, pod: PodFacts) -> Waiting | None:
+        """Why a pod does not run yet, if that is known."""
+        ignored = pod.unseen.overlooked(self.job.spec.scheduling, self.now) if pod.unseen is not None else None
+        return pod.waiting or ignored
+
+    @property
+    def next_overlooked(self) -> datetime | None:
+        """When the next of the pods that no scheduler has looked at is taken for overlooked."""
+        unseen = (pod.unseen for pod in self.newest.values() if pod.unseen is not None)
+        dues = (each.overlooked_at(self.job.spec.scheduling) for each in unseen)
+        return min((due for due in dues if due > self.now), default=None)
 
     def is_echo(self, failure: Failure) -> bool:
         """Whether a worker has failed because its coordinator had left or was replaced, which has its own price."""

@@ -116,13 +116,15 @@ class Histories(RuleBasedStateMachine):
         limit=st.sampled_from([6, 9, 6, 4, 2, 1, 0]),
         prepare=st.booleans(),
         policy=st.sampled_from(["Running", "All"]),
+        gang=st.sampled_from(["none", "volcano", "coscheduling", "kueue"]),
     )
-    def submit(self, replicas: int, limit: int, prepare: bool, policy: str) -> None:
+    def submit(self, replicas: int, limit: int, prepare: bool, policy: str, gang: str) -> None:
         data = {"volume": "all", "path": "set", **({"prepare": PREPARE} if prepare else {})}
         self.manifest = manifest(
             data=data,
             workers={"replicas": replicas},
             runPolicy={"cleanPodPolicy": policy},
+            scheduling={"gang": {"scheduler": gang}, **({"queue": "research"} if gang == "kueue" else {})},
             faultTolerance={
                 "backoffLimit": limit,
                 "restartBackoffSeconds": BACK_OFF,
