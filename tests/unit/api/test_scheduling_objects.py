@@ -1,8 +1,10 @@
 """What the schedulers of a cluster are told: pod groups, and marks on pods."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gmeta_api.cel import holds
 from gmeta_api.load import parse_job
@@ -32,6 +34,7 @@ RESOURCES: dict[str, Any] = {
         "resources": {"requests": {"cpu": 2, "memory": "4Gi"}, "limits": {"memory": "8Gi", "nvidia.com/gpu": 1}},
     },
 }
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 QUEUED = {"queue": "research", "priorityClassName": "urgent"}
 
 
@@ -101,6 +104,22 @@ def test_a_pod_group_is_named_labelled_and_owned_as_other_children_are(gang: str
     reference = pod_group_reference(manifest(gang))
     place = {"name": "movies", "namespace": "team"}
     assert reference == {"apiVersion": made["apiVersion"], "kind": "PodGroup", "metadata": place}
+
+
+@pytest.mark.parametrize("gang", ["volcano", "coscheduling"])
+def test_a_pod_group_has_the_fields_of_the_schedulers_definition(gang: str) -> None:
+    queue = {"queue": "research"} if gang == "volcano" else {}
+    timeout = {"timeoutSeconds": 90} if gang == "coscheduling" else {}
+    scheduling = {"gang": {"scheduler": gang, **timeout}, "priorityClassName": "urgent", **queue}
+    made = pod_group(job(gang, scheduling=scheduling))
+    assert made is not None
+    definition = yaml.safe_load((CONTRACTS / f"{gang}-podgroups.yaml").read_text())["spec"]
+    (version,) = definition["versions"]
+    assert (made["apiVersion"], made["kind"]) == (f"{definition['group']}/{version['name']}", "PodGroup")
+    fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert set(made["spec"]) == set(fields)
+    types = {"integer": int, "object": dict, "string": str}
+    assert all(type(value) is types[fields[name]["type"]] for name, value in made["spec"].items())
 
 
 def test_an_elastic_job_begins_with_the_fewest_workers() -> None:
