@@ -10,7 +10,6 @@ COSCHEDULING_GROUP_LABEL = "scheduling.x-k8s.io/pod-group"
 KUEUE_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 KUEUE_GROUP_LABEL = "kueue.x-k8s.io/pod-group-name"
 KUEUE_COUNT_ANNOTATION = "kueue.x-k8s.io/pod-group-total-count"
-KUEUE_ROLE_ANNOTATION = "kueue.x-k8s.io/role-hash"
 KUEUE_RETRIABLE_ANNOTATION = "kueue.x-k8s.io/retriable-in-group"
 KUEUE_GATE = "kueue.x-k8s.io/admission"
 
@@ -76,11 +75,11 @@ def _topology_spread(job: MetaTrainingJob) -> list[Object]:
 def _kueue_marks(job: MetaTrainingJob, role: Role, attempt: int) -> tuple[dict[str, str], dict[str, str]]:
     """Labels and annotations of a pod that Kueue admits, with its group or alone.
 
-    The role stands for the pod's shape, which Kueue would else compute of its resources, affinity and so on: a pod
-    that avoids a bad node takes the place of the former one all the same.
+    A pod takes the place of another in its group only if it has the same shape: resources, affinity, tolerations,
+    node selector and spread. So nothing of these may depend on which start of a worker a pod is.
     """
     labels = {KUEUE_QUEUE_LABEL: job.spec.scheduling.queue or ""}
     if role == "prepare":
         return labels, {}
-    annotations = {KUEUE_COUNT_ANNOTATION: str(1 + job.spec.workers.replicas), KUEUE_ROLE_ANNOTATION: role}
-    return {**labels, KUEUE_GROUP_LABEL: kueue_group(job, attempt)}, annotations
+    count = str(1 + job.spec.workers.replicas)
+    return {**labels, KUEUE_GROUP_LABEL: kueue_group(job, attempt)}, {KUEUE_COUNT_ANNOTATION: count}

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gmeta_api.cel import holds
-from gmeta_api.load import parse_job
+from gmeta_api.load import load_manifest, parse_job
 from gmeta_api.objects import (
     Incarnation,
     Object,
@@ -130,6 +130,17 @@ def test_an_elastic_job_begins_with_the_fewest_workers() -> None:
     assert made["spec"]["minResources"]["memory"] == "4608Mi"
 
 
+def test_the_example_is_a_gang_of_the_fewest_workers() -> None:
+    made = pod_group(load_manifest(Path(__file__).parents[3] / "examples/gang.yaml"))
+    assert made is not None
+    assert made["spec"] == {
+        "minMember": 3,
+        "minResources": {"cpu": "2100m", "memory": "2304Mi"},
+        "queue": "research",
+        "priorityClassName": "training",
+    }
+
+
 def test_a_group_without_requests_has_no_least_resources() -> None:
     made = pod_group(job("volcano", coordinator={}, workers={"replicas": 2}))
     assert made is not None
@@ -164,7 +175,6 @@ def test_other_schedulers_have_no_pod_group(gang: str, scheduling: Any) -> None:
                 "kueue.x-k8s.io/queue-name": "research",
                 "kueue.x-k8s.io/pod-group-name": "movies-01234567-2",
                 "kueue.x-k8s.io/pod-group-total-count": "5",
-                "kueue.x-k8s.io/role-hash": "worker",
             },
         ),
         ("kueue", QUEUED, "prepare", {"kueue.x-k8s.io/queue-name": "research"}),
@@ -174,6 +184,16 @@ def test_pods_say_to_which_group_and_queue_they_belong(
     gang: str, scheduling: Any, role: str, expected: dict[str, str]
 ) -> None:
     assert marks(pods(job(gang, scheduling=scheduling))[role]) == expected
+
+
+def test_a_pod_has_the_shape_of_the_one_whose_place_it_takes_in_a_kueue_group() -> None:
+    def shapes(attempt: int) -> dict[str, Object]:
+        made = pods(job("kueue", scheduling={**QUEUED, "topologySpread": [{"topologyKey": "zone"}]}), attempt)
+        fields = ("affinity", "nodeSelector", "tolerations", "topologySpreadConstraints", "priorityClassName")
+        resources = {role: each["spec"]["containers"][0].get("resources") for role, each in made.items()}
+        return {role: {f: made[role]["spec"].get(f) for f in fields} | {"resources": resources[role]} for role in made}
+
+    assert shapes(0) == shapes(7)
 
 
 def test_kueue_looks_for_the_group_and_queue_in_labels() -> None:
