@@ -82,6 +82,7 @@ BY_REASON: dict[str, FailureClass] = {
             "NodeAffinity",
             "NodeLost",
             "NodeShutdown",
+            "PreemptedByKueue",
             "Preempting",
             "Shutdown",
             "Terminated",

@@ -24,6 +24,9 @@ class ApiServer(Protocol):
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """Delete the job with that uid; what belongs to it goes after it."""
 
+    async def delete(self, thing: Object) -> None:
+        """Delete an object of that name, if there is one."""
+
     async def get_job(self, namespace: str, name: str) -> Object | None:
         """Get a job."""
 

@@ -20,6 +20,7 @@ RESOURCES = {
     "Event": "events",
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
+    "PodGroup": "podgroups",
     "Service": "services",
     KIND: PLURAL,
 }
@@ -78,6 +79,14 @@ class Api:
     async def create(self, thing: Object) -> Object:
         """Create an object; refused with 409 if there is one of its name."""
         return await self._request("POST", _path(thing), thing)
+
+    async def delete(self, thing: Object) -> None:
+        """Delete an object; it is well if there is none of its name."""
+        try:
+            await self._request("DELETE", _path(thing, named=True))
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     async def delete_pod(self, namespace: str, name: str, uid: str, *, force: bool = False) -> None:
         """Ask a pod to end and go, by force go at once; refused with 409 if there is another one of its name."""

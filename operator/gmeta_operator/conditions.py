@@ -8,12 +8,11 @@ from typing import Any
 from gmeta_operator.decide import Decision
 from gmeta_operator.failures import outlook
 from gmeta_operator.history import condition_status
-from gmeta_operator.pods import COORDINATOR, PREPARE, Slot, why_not
+from gmeta_operator.pods import COORDINATOR, PREPARE, Slot
 from gmeta_operator.timestamps import to_text
 from gmeta_operator.view import View
 
 MAX_MESSAGE = 4096
-CREATE_FAILED = "CreateFailed"
 STARTING = "Starting"
 SUSPEND_REQUESTED = "SuspendRequested"
 MOST_NAMES = 3
@@ -105,7 +104,7 @@ def _attempt_started(view: View, decision: Decision) -> Aspect:
     if view.history.started or there.issuperset(view.slots):
         return Aspect("AttemptStarted", "True", "PodsCreated", "every pod has been made once")
     if view.trouble is not None:
-        return Aspect("AttemptStarted", "False", CREATE_FAILED, view.trouble)
+        return Aspect("AttemptStarted", "False", view.trouble.reason, view.trouble.message)
     return Aspect("AttemptStarted", "False", "Waiting", "pods are made once those of the former attempt have left")
 
 
@@ -130,11 +129,11 @@ def _of_pods(kind: str, view: View, decision: Decision, slots: Sequence[Slot]) -
     text = f"{ready} of {len(slots)} running"
     if ready == len(slots):
         return Aspect(kind, "True", "Running", text)
-    if decision.refused in slots:
-        return Aspect(kind, "False", CREATE_FAILED, f"{text}; {view.trouble}")
+    if view.trouble is not None and decision.refused in slots:
+        return Aspect(kind, "False", view.trouble.reason, f"{text}; {view.trouble.message}")
     starting = {start.slot for start in decision.start}
     others = [pod for slot, pod in zip(slots, pods, strict=True) if slot not in starting and not view.runs(pod)]
-    reason, message = why_not(others[0]) if others else ("Pending", "being made")
+    reason, message = view.why_not(others[0]) if others else ("Pending", "being made")
     return Aspect(kind, "False", reason, f"{text}; {message}")
 
 
@@ -152,14 +151,14 @@ def activity(view: View, decision: Decision) -> tuple[str, str, str]:
     if view.job.spec.run_policy.suspend:
         return "Suspended", *_suspension(view)
     if view.trouble is not None:
-        return "Pending", CREATE_FAILED, f"a request was refused and is made again: {view.trouble}"
+        return "Pending", view.trouble.reason, view.trouble.summary
     if decision.failure is not None:
         limits = view.job.spec.fault_tolerance
         next_step = outlook(decision.failure, limits, view.history.restarts, view.committed)
         return "Restarting", decision.failure.kind.name, f"{decision.failure}; {next_step}"
-    stuck = next((pod for pod in view.newest.values() if pod.waiting is not None and not pod.ended), None)
-    if stuck is not None and stuck.waiting is not None:
-        return "Pending", stuck.waiting.reason, f"{stuck.name}: {stuck.waiting.message or stuck.waiting.reason}"
+    stuck = next((pod for pod in view.newest.values() if view.waiting(pod) is not None and not pod.ended), None)
+    if stuck is not None:
+        return ("Pending", *view.why_not(stuck))
     if PREPARE in view.slots:
         return "Preparing", "Preparing", "the dataset is being made"
     if len(view.newest) == len(view.slots) and all(view.runs(pod) or pod.ended for pod in view.newest.values()):

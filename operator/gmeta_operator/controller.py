@@ -16,6 +16,7 @@ from gmeta_operator.observer import POLL_SECONDS, RELIST_SECONDS, Ask, Memory, O
 from gmeta_operator.reconcile import Plan, reconcile
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Key, Resource, Store, uid
+from gmeta_operator.trouble import Trouble, trouble_of
 from gmeta_operator.work_queue import WorkQueue
 from gmeta_operator.writer import Writer
 
@@ -78,6 +79,7 @@ class Controller:
             ApiError: a request has failed; where that was the creation of a child, the status says so.
         """
         job = self.store.job(key)
+        await self._writer.release_orphans(key, self.store.orphans(key, _working(job)))
         if job is None or "deletionTimestamp" in job["metadata"] or not _is_ours(job):
             self._memories.pop(key, None)
             return None
@@ -99,15 +101,15 @@ class Controller:
         await self._observer.poll(key, memory)
         fresh = await self._observer.catch_up(key, memory)
         plan = self._plan(key, memory)
-        if plan is not None and (plan.creates or plan.deletes or plan.forced or plan.expired) and not fresh:
-            # The watches may be late: no pod is made or deleted for what is over.
+        if plan is not None and plan.is_grave and not fresh:
+            # The watches may be late: nothing is made or deleted for what is over.
             await self._observer.read(key, memory)
             plan = self._plan(key, memory)
         if plan is not None:
             await self._carry_out(key, memory, plan)
         return self._wake(key, memory, plan)
 
-    def _plan(self, key: Key, memory: Memory, trouble: str | None = None) -> Plan | None:
+    def _plan(self, key: Key, memory: Memory, trouble: Trouble | None = None) -> Plan | None:
         observed = self._observer.observe(key, memory, trouble)
         return None if observed is None else reconcile(observed, self.settings, self.clock())
 
@@ -115,12 +117,14 @@ class Controller:
         try:
             await self._writer.make(plan)
         except ApiError as error:
-            told = self._plan(key, memory, str(error))
+            told = self._plan(key, memory, trouble_of(error))
             if told is not None:
                 await self._writer.tell(told)
             raise
         self._time_first_pods(memory, plan)
         await self._writer.tell(plan)
+        if plan.removes is not None:
+            memory.group_gone = plan.job["metadata"].get("generation", 0)
 
     def _time_first_pods(self, memory: Memory, plan: Plan) -> None:
         if plan.creates and memory.seen is not None:
@@ -143,3 +147,8 @@ def _is_ours(job: Resource) -> bool:
     """Whether the job names no other controller that serves it."""
     policy = job["spec"].get("runPolicy", {})
     return policy.get("managedBy") in (None, CONTROLLER)
+
+
+def _working(job: Resource | None) -> str | None:
+    """The uid of a job whose pods are its own to care for."""
+    return None if job is None or "deletionTimestamp" in job["metadata"] else uid(job)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gmeta_api.spec.run_policy import RunPolicySpec
-from gmeta_operator.pods import PREPARE, why_not
+from gmeta_operator.pods import PREPARE
 from gmeta_operator.timestamps import from_text
 from gmeta_operator.view import View
 
@@ -53,4 +53,4 @@ def _committed(view: View) -> str:
 def _missing(view: View) -> str:
     """Why the first of the pods that do not run does not."""
     pods = (view.newest.get(slot) for slot in view.slots)
-    return next((why_not(pod)[1] for pod in pods if not view.runs(pod)), "they have not all run at the same time")
+    return next((view.why_not(pod)[1] for pod in pods if not view.runs(pod)), "they have not all run at the same time")

@@ -12,6 +12,7 @@ from gmeta_operator.pods import COORDINATOR, PodFacts, pod_facts
 from gmeta_operator.reconcile import Observed
 from gmeta_operator.report import Report
 from gmeta_operator.store import Key, Store, uid
+from gmeta_operator.trouble import Trouble
 
 POLL_SECONDS = 5.0
 RELIST_SECONDS = 300.0
@@ -30,6 +31,7 @@ class Memory:
         polled: when its coordinator was asked last.
         seen: monotonic time at which a new job was first heard of, until its first pods are made.
         report: what its coordinator said last.
+        group_gone: the manifest's generation for which its PodGroup was removed.
     """
 
     uid: str
@@ -37,6 +39,7 @@ class Memory:
     polled: datetime | None = None
     seen: float | None = None
     report: Report | None = None
+    group_gone: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,14 @@ class Observer:
         asked = (pod for pod in found if pod.ready and not pod.ended)
         return max(asked, key=lambda pod: pod.number, default=None)
 
-    def observe(self, key: Key, memory: Memory, trouble: str | None = None) -> Observed | None:
+    def observe(self, key: Key, memory: Memory, trouble: Trouble | None = None) -> Observed | None:
         """What is known of a job; None if it is gone or going, or another one has its name."""
         job = self.store.job(key)
         if job is None or uid(job) != memory.uid or "deletionTimestamp" in job["metadata"]:
             return None
         avoid = nodes_to_avoid(self.store.avoided_nodes(), self.clock())
-        return Observed(job, self._pods(key, memory), memory.report, trouble, avoid)
+        gone = memory.group_gone == job["metadata"].get("generation", 0)
+        return Observed(job, self._pods(key, memory), memory.report, trouble, avoid, gone)
 
     def _pods(self, key: Key, memory: Memory) -> tuple[PodFacts, ...]:
         return tuple(pod_facts(pod) for pod in self.store.pods(key, memory.uid))

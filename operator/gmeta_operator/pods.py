@@ -16,9 +16,11 @@ from gmeta_api.objects import (
     STEP_ANNOTATION,
     UNCOUNTED_ANNOTATION,
 )
+from gmeta_api.objects.scheduling import KUEUE_GROUP_LABEL, KUEUE_RETRIABLE_ANNOTATION
 from gmeta_api.status import RestartCounts
 from gmeta_operator.report import Report, read_report
 from gmeta_operator.timestamps import from_text
+from gmeta_operator.waiting import Unseen, Waiting, read_waiting, unseen
 
 Slot = tuple[str, int]
 """Role and index: the place in a job that one pod after another fills."""
@@ -28,17 +30,6 @@ PREPARE: Slot = ("prepare", 0)
 
 LOST_AFTER = timedelta(seconds=10)
 """How long after its grace period a pod that is being deleted and does not end is taken for lost with its node."""
-
-BEGINNING = ("ContainerCreating", "PodInitializing")
-"""What every pod waits for at its start; it says nothing."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Why a pod does not run yet."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +54,9 @@ class PodFacts:
         ended_at: when its container ended; where none was ever run, when the pod is known to have changed last.
         waiting: why it does not run yet.
         conditions: its conditions that are true.
+        unseen: set where no scheduler has looked at it.
+        group: its group, where Kueue admits it with others.
+        released: whether it says to Kueue that its group has ended.
     """
 
     name: str
@@ -82,6 +76,9 @@ class PodFacts:
     ended_at: datetime | None = None
     waiting: Waiting | None = None
     conditions: frozenset[str] = frozenset()
+    unseen: Unseen | None = None
+    group: str | None = None
+    released: bool = False
 
     @property
     def role(self) -> str:
@@ -119,21 +116,6 @@ class PodFacts:
         return not self.ended and not self.lost(now)
 
 
-def why_not(pod: PodFacts | None) -> tuple[str, str]:
-    """Why a pod does not run, as reason and message."""
-    if pod is None:
-        return "Missing", "a pod has yet to be made"
-    if pod.phase == "Succeeded":
-        return "Completed", f"{pod.name} has done its work"
-    if pod.phase == "Failed":
-        return "Failed", f"{pod.name} has failed"
-    if pod.leaves_by is not None:
-        return "Terminating", f"{pod.name} is being deleted"
-    if pod.waiting is not None:
-        return pod.waiting.reason, f"{pod.name}: {pod.waiting.message or pod.waiting.reason}"
-    return "Pending", f"{pod.name} is pending"
-
-
 def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
     """Read a pod that the operator has made."""
     metadata, status = pod["metadata"], pod.get("status", {})
@@ -153,10 +135,13 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         address=status.get("podIP"),
         leaves_by=from_text(metadata.get("deletionTimestamp")),
         exit_code=ended.get("exitCode"),
-        reason=status.get("reason") or _disruption(status) or _own_reason(ended),
+        reason=_preemption(status) or status.get("reason") or _disruption(status) or _own_reason(ended),
         message=ended.get("message") or status.get("message"),
         ended_at=from_text(ended.get("finishedAt") or _last_change(pod)),
-        waiting=_waiting(status, container),
+        waiting=read_waiting(pod, container),
+        unseen=unseen(pod),
+        group=labels.get(KUEUE_GROUP_LABEL),
+        released=annotations.get(KUEUE_RETRIABLE_ANNOTATION) == "false",
         conditions=frozenset(each["type"] for each in status.get("conditions", ()) if each["status"] == "True"),
     )
 
@@ -192,11 +177,7 @@ def _own_reason(ended: Mapping[str, Any]) -> str | None:
     return None if reason in ("Error", "Completed") else reason
 
 
-def _waiting(status: Mapping[str, Any], container: Mapping[str, Any]) -> Waiting | None:
-    waiting = container.get("state", {}).get("waiting")
-    if waiting and waiting.get("reason") not in BEGINNING:
-        return Waiting(waiting.get("reason", "Waiting"), waiting.get("message", ""))
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Waiting(condition.get("reason", "Unschedulable"), condition.get("message", ""))
-    return None
+def _preemption(status: Mapping[str, Any]) -> str | None:
+    """The reason where Kueue has deleted the pod, to give its place to others or because its queue has ended."""
+    marks = (each for each in status.get("conditions", ()) if each["type"] == "TerminationTarget")
+    return next(("PreemptedByKueue" for each in marks if each["status"] == "True"), None)

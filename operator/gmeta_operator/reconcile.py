@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gmeta_api.objects import GENERATION_ANNOTATION, Incarnation, Object, cluster_plan, pod, shared_objects
+from gmeta_api.objects import (
+    GENERATION_ANNOTATION,
+    Incarnation,
+    Object,
+    cluster_plan,
+    pod,
+    pod_group,
+    shared_objects,
+)
 from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
@@ -15,13 +23,15 @@ from gmeta_api.status import Condition
 from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
 from gmeta_operator.deadlines import expiry
 from gmeta_operator.decide import Decision, Start, after_refusal, decide, lost_pods, next_loss
+from gmeta_operator.gangs import group_to_remove, releases
 from gmeta_operator.history import has_ended, read_history
 from gmeta_operator.nodes import nodes_to_avoid
-from gmeta_operator.pods import PodFacts
+from gmeta_operator.pods import PREPARE, PodFacts
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
 from gmeta_operator.times import read_times
+from gmeta_operator.trouble import Trouble
 from gmeta_operator.validity import checked, validity_condition
 from gmeta_operator.view import View
 
@@ -36,13 +46,15 @@ class Observed:
         report: the newest status document of its coordinator.
         trouble: why a child could not be made just now; nothing is made then.
         avoid: nodes on which pods of any job have failed lately.
+        group_gone: whether its PodGroup has been removed since the manifest was changed last.
     """
 
     job: Mapping[str, Any]
     pods: tuple[PodFacts, ...] = ()
     report: Report | None = None
-    trouble: str | None = None
+    trouble: Trouble | None = None
     avoid: tuple[str, ...] = ()
+    group_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,11 @@ class Plan:
         creates: pods to be made.
         events: Kubernetes events to be recorded.
         status: the whole status; None where it is as it should be.
+        releases: pods that are to tell Kueue that their group has ended.
         deletes: pods to be deleted. The status is written before: it has to tell what goes with them.
         forced: lost pods to be deleted without waiting for their node, which cannot end them.
         expired: whether the job itself is to be deleted.
+        removes: the PodGroup, if it is to go.
         wake: when to look again if nothing happens until then.
     """
 
@@ -68,10 +82,17 @@ class Plan:
     creates: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     status: dict[str, Any] | None = None
+    releases: tuple[PodFacts, ...] = ()
     deletes: tuple[PodFacts, ...] = ()
     forced: tuple[PodFacts, ...] = ()
     expired: bool = False
+    removes: Object | None = None
     wake: datetime | None = None
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether it makes or deletes what could be wrong if the watches are late."""
+        return bool(self.creates or self.deletes or self.forced or self.removes or self.expired)
 
 
 def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -80,7 +101,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     generation = observed.job["metadata"].get("generation", 0)
     invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
     if has_ended(before):
-        return _after_the_end(observed, now)
+        return _without_group(_after_the_end(observed, now), observed, now)
     job, _ = checked(observed.job)
     if job is None:
         return _invalid(observed, invalid, now)
@@ -96,12 +117,28 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         status=None if status == before else status,
         deletes=stop,
         forced=decision.abandon,
-        wake=decision.wake if decision.end is None else now,
+        wake=_wake(view, decision),
     )
     if decision.end is not None:
         return plan
+    if job.spec.run_policy.suspend:
+        return _without_group(plan, observed, now)
     avoid = {*observed.avoid, *nodes_to_avoid(status.get("avoidedNodes", ()), now)}
-    return _with_children(plan, view, decision, settings, tuple(sorted(avoid)))
+    former = tuple(releases(observed.pods, from_attempt=history.attempt))
+    return _with_children(replace(plan, releases=former), view, decision, settings, tuple(sorted(avoid)))
+
+
+def _wake(view: View, decision: Decision) -> datetime | None:
+    """When to look again: at once after the end, since what comes then has times of its own."""
+    if decision.end is not None:
+        return view.now
+    return min((each for each in (decision.wake, view.next_overlooked) if each), default=None)
+
+
+def _without_group(plan: Plan, observed: Observed, now: datetime) -> Plan:
+    """The plan for a job none of whose pods is to run: what schedulers hold for them is given back."""
+    removes = None if observed.group_gone else group_to_remove(observed.job, observed.pods, now)
+    return replace(plan, releases=tuple(releases(observed.pods, from_attempt=None)), removes=removes)
 
 
 def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings, avoid: tuple[str, ...]) -> Plan:
@@ -114,7 +151,8 @@ def _with_children(plan: Plan, view: View, decision: Decision, settings: Setting
     processes = cluster_plan(view.job, attempt)
     creates = tuple(_pod(view.job, processes, start, generation, settings, avoid) for start in decision.start)
     shared = shared_objects(view.job, processes, settings.own_namespace, settings.monitoring_namespaces)
-    return replace(plan, applies=shared, touch=touch, creates=creates)
+    group = None if PREPARE in view.slots else pod_group(view.job)
+    return replace(plan, applies=(*shared, *((group,) if group else ())), touch=touch, creates=creates)
 
 
 def _touch(job: Mapping[str, Any], coordinator: PodFacts | None, generation: int) -> Object | None:

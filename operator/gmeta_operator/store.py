@@ -39,7 +39,11 @@ class Store:
 
     def pods(self, key: Key, owner: str) -> list[Resource]:
         """The pods of the job with that uid, by name; a deleted job of the same name may have left others."""
-        return [pod for _, pod in sorted(self._pods.get(key, {}).items()) if _owner(pod) == owner]
+        return [pod for _, pod in sorted(self._pods.get(key, {}).items()) if owner_uid(pod) == owner]
+
+    def orphans(self, key: Key, owner: str | None) -> list[Resource]:
+        """The pods under that key that are of another job than the one with that uid."""
+        return [pod for pod in self._pods.get(key, {}).values() if owner_uid(pod) != owner]
 
     def hear_job(self, event: str | None, job: Resource) -> Key:
         """Take in an event of the jobs' watch; the key of the job."""
@@ -129,6 +133,7 @@ def _pod_key(pod: Resource) -> Key:
     return metadata["namespace"], metadata["labels"][JOB_LABEL]
 
 
-def _owner(pod: Resource) -> str | None:
+def owner_uid(pod: Resource) -> str:
+    """The uid of the job that a pod belongs to; empty where there is none."""
     owners = pod["metadata"].get("ownerReferences", ())
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+    return next((owner["uid"] for owner in owners if owner.get("controller")), "")

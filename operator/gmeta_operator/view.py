@@ -11,6 +11,8 @@ from gmeta_operator.history import History
 from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
 from gmeta_operator.report import Report
 from gmeta_operator.times import NEVER, Times
+from gmeta_operator.trouble import Trouble
+from gmeta_operator.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class View:
     history: History
     now: datetime
     report: Report | None = None
-    trouble: str | None = None
+    trouble: Trouble | None = None
     times: Times = NEVER
 
     @cached_property
@@ -82,6 +84,33 @@ class View:
     def runs(self, pod: PodFacts | None) -> bool:
         """Whether a pod does its work, as far as is known; one that was lost with its node never says that it ended."""
         return pod is not None and pod.ready and pod.alive(self.now)
+
+    def waiting(self, pod: PodFacts) -> Waiting | None:
+        """Why a pod does not run yet, if that is known."""
+        ignored = pod.unseen.overlooked(self.job.spec.scheduling, self.now) if pod.unseen is not None else None
+        return pod.waiting or ignored
+
+    def why_not(self, pod: PodFacts | None) -> tuple[str, str]:
+        """Why a pod does not run, as reason and message."""
+        if pod is None:
+            return "Missing", "a pod has yet to be made"
+        if pod.phase == "Succeeded":
+            return "Completed", f"{pod.name} has done its work"
+        if pod.phase == "Failed":
+            return "Failed", f"{pod.name} has failed"
+        if pod.leaves_by is not None:
+            return "Terminating", f"{pod.name} is being deleted"
+        waiting = self.waiting(pod)
+        if waiting is not None:
+            return waiting.reason, f"{pod.name}: {waiting.message or waiting.reason}"
+        return "Pending", f"{pod.name} is pending"
+
+    @property
+    def next_overlooked(self) -> datetime | None:
+        """When the next of the pods that no scheduler has looked at is taken for overlooked."""
+        unseen = (pod.unseen for pod in self.newest.values() if pod.unseen is not None)
+        dues = (each.overlooked_at(self.job.spec.scheduling) for each in unseen)
+        return min((due for due in dues if due > self.now), default=None)
 
     def is_echo(self, failure: Failure) -> bool:
         """Whether a worker has failed because its coordinator had left or was replaced, which has its own price."""

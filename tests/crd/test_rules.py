@@ -58,7 +58,18 @@ UPDATES = {
     "spec.checkpoint.volume": "spec.checkpoint.volume=data",
     "spec.checkpoint.path": "spec.checkpoint.path=elsewhere",
     "spec.runPolicy.managedBy": "spec.runPolicy.managedBy=kueue.x-k8s.io/multikueue",
+    "spec.scheduling.gang.scheduler": "spec.scheduling.gang.scheduler=volcano",
 }
+
+QUEUED = "spec.scheduling={gang: {scheduler: kueue}, queue: research}"
+ELSEWHERE = "spec.scheduling={gang: {scheduler: kueue}, queue: other}"
+OF_KUEUE = {
+    "spec.workers.replicas: the number of pods that Kueue has admitted stays; set runPolicy.suspend, change replicas, "
+    "then resume": [QUEUED, "spec.workers.replicas=3"],
+    "spec.scheduling.queue: the queue that has admitted the pods stays; set runPolicy.suspend, change the queue, "
+    "then resume": [ELSEWHERE],
+}
+"""What must not change while Kueue has admitted a job, and a change of it."""
 CONDITION = {
     "type": "Running",
     "status": "True",
@@ -88,7 +99,7 @@ def blames(refusal: str, path: str, message: str) -> bool:
 
 def test_every_rule_has_a_case() -> None:
     updates = [f"{path}: {IMMUTABLE.message}" for path in UPDATES]
-    cases = [CONDITIONS_RULE, *updates, *(re.sub(r"\[\d+\]", "[]", message) for _, _, message in CASES)]
+    cases = [CONDITIONS_RULE, *updates, *OF_KUEUE, *(re.sub(r"\[\d+\]", "[]", message) for _, _, message in CASES)]
     rules = [f"{where}: {rule['message']}" for where, rule in RULES]
     assert [rule for rule in rules if not any(case.startswith(rule) for case in cases)] == []
     assert len(rules) > 60
@@ -121,6 +132,17 @@ def test_what_commits_depend_on_must_not_change(server: CrdServer, path: str, se
 def test_everything_else_may_change(server: CrdServer, settings: list[str]) -> None:
     with server.kept(changed()) as stored:
         assert server.try_replace(stored | {"spec": changed(*settings)["spec"]}).refusal == ""
+
+
+@pytest.mark.parametrize("refused", OF_KUEUE)
+@pytest.mark.parametrize("suspended", [False, True])
+def test_what_kueue_has_admitted_stays_until_the_job_is_suspended(
+    server: CrdServer, refused: str, suspended: bool
+) -> None:
+    with server.kept(changed(QUEUED, f"spec.runPolicy.suspend={str(suspended).lower()}")) as stored:
+        refusal = server.try_replace(stored | {"spec": changed(*OF_KUEUE[refused])["spec"]}).refusal
+    path, message = rule_behind(refused)
+    assert (refusal == "") if suspended else blames(refusal, path, message), refusal
 
 
 def test_a_default_cannot_change_the_seed(server: CrdServer) -> None:

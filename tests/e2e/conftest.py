@@ -19,6 +19,7 @@ IMAGES = {
     for image in ("image", "workerImage")
     for part, value in (("tag", TAG), ("pullPolicy", "Never"))
 }
+GANGS = {"gangSchedulers": "{volcano,coscheduling}"}
 
 
 def pytest_report_header() -> str:
@@ -52,7 +53,7 @@ def agent(cluster: Cluster) -> Iterator[NodeAgent]:
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster, agent: NodeAgent) -> Iterator[Release]:
     """The operator, from the chart. In the end the chart leaves the CRD, which then goes too, and nothing else."""
-    release = Release(cluster, {**IMAGES, r"nodeSelector.kubernetes\.io/hostname": agent.node})
+    release = Release(cluster, {**IMAGES, **GANGS, r"nodeSelector.kubernetes\.io/hostname": agent.node})
     with release.installed():
         yield release
         log = release.log()

@@ -17,6 +17,10 @@ OPERATOR = {
     ("networking.k8s.io", "networkpolicies"): APPLY,
     ("", "events"): {"create"},
 }
+GANGS = {
+    "volcano": {("scheduling.volcano.sh", "podgroups"): APPLY | {"delete"}},
+    "coscheduling": {("scheduling.x-k8s.io", "podgroups"): APPLY | {"delete"}},
+}
 
 
 def rights(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
@@ -47,10 +51,17 @@ def test_rights_in_the_named_namespaces_only(helm: Helm) -> None:
     roles, bindings = named(objects, "Role", "gmeta"), named(objects, "RoleBinding", "gmeta")
     assert [role["metadata"]["namespace"] for role in roles] == ["team-a", "team-b"]
     assert [binding["metadata"]["namespace"] for binding in bindings] == ["team-a", "team-b"]
-    assert all(rights(role) == OPERATOR for role in roles)
+    assert all(rights(role) == OPERATOR | GANGS["coscheduling"] for role in roles)
     assert all(binding["roleRef"]["kind"] == "Role" for binding in bindings)
     assert of_kind(objects, "ClusterRoleBinding") == []
     assert named(objects, "ClusterRole", "gmeta") == []
+
+
+@pytest.mark.parametrize("schedulers", [["volcano"], ["coscheduling"], ["volcano", "coscheduling"]])
+def test_pod_groups_are_written_where_their_scheduler_is_named(helm: Helm, schedulers: list[str]) -> None:
+    (role,) = named(helm.objects({"gangSchedulers": schedulers}), "ClusterRole", "gmeta")
+    pod_groups = {place: verbs for place, verbs in rights(role).items() if place[1] == "podgroups"}
+    assert pod_groups == {place: verbs for name in schedulers for place, verbs in GANGS[name].items()}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -32,6 +32,7 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
             "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
         ),
         ({"http": {"port": 80}}, "at '/http/port': minimum: got 80, want 1,024"),
+        ({"gangSchedulers": ["kueue"]}, "at '/gangSchedulers/0': value must be one of 'volcano', 'coscheduling'"),
         ({"namespaces": "team-a"}, "at '/namespaces': got string, want array"),
         ({"namespaces": ["a", "a"]}, "at '/namespaces': items at 0 and 1 are equal"),
         ({"namespaces": ["Team"]}, "at '/namespaces/0': 'Team' does not match pattern"),

@@ -24,6 +24,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "podLabels": {"team": "ranking"},
         "podAnnotations": {"example.com/note": "yes"},
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "gangSchedulers": ["volcano", "coscheduling"],
         "tolerations": [{"key": "control", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
         "topologySpreadConstraints": [
@@ -41,7 +42,11 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "exportStaleAfterHours": 36},
         "dashboard": {"enabled": True, "namespace": "monitoring", "annotations": {"grafana_folder": "Training"}},
     },
-    "namespaces": {"namespaces": ["team-a", "team-b"], "podMonitor": {"jobs": {"enabled": True}}},
+    "namespaces": {
+        "namespaces": ["team-a", "team-b"],
+        "gangSchedulers": ["coscheduling"],
+        "podMonitor": {"jobs": {"enabled": True}},
+    },
     "bare": {
         "crds": {"enabled": False},
         "networkPolicy": {"enabled": False},

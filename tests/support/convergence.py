@@ -131,14 +131,18 @@ class Histories(RuleBasedStateMachine):
         limit=st.sampled_from([6, 9, 6, 4, 2, 1, 0]),
         prepare=st.booleans(),
         policy=st.sampled_from(["Running", "All"]),
+        gang=st.sampled_from(["none", "volcano", "coscheduling", "kueue"]),
         deadlines=st.sampled_from(DEADLINES),
     )
-    def submit(self, replicas: int, limit: int, prepare: bool, policy: str, deadlines: dict[str, int]) -> None:
+    def submit(
+        self, replicas: int, limit: int, prepare: bool, policy: str, gang: str, deadlines: dict[str, int]
+    ) -> None:
         data = {"volume": "all", "path": "set", **({"prepare": PREPARE} if prepare else {})}
         self.manifest = manifest(
             data=data,
             workers={"replicas": replicas},
             runPolicy={"cleanPodPolicy": policy, **deadlines},
+            scheduling={"gang": {"scheduler": gang}, **({"queue": "research"} if gang == "kueue" else {})},
             faultTolerance={
                 "backoffLimit": limit,
                 "restartBackoffSeconds": BACK_OFF,

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 from ledger import COORDINATOR, PREPARE, Fate, Ledger, Slot, new_fate
-from simulated import Server
+from simulated import Server, owner
 from status_rules import check_status, condition, finished
 
 from gmeta_api.objects import Object
@@ -38,6 +38,7 @@ class Judge:
             "delete": self._deletion,
             "force": self._force,
             "expire": self._expiry,
+            "delete PodGroup": self._end_of_group,
             "status": self._status,
             "Event": self._event,
         }
@@ -83,7 +84,19 @@ class Judge:
     def suspended(self) -> bool:
         return bool(self.job["spec"].get("runPolicy", {}).get("suspend"))
 
+    @property
+    def gang(self) -> str:
+        """The job's gang scheduler."""
+        scheduler: str = self.job["spec"].get("scheduling", {}).get("gang", {}).get("scheduler", "none")
+        return scheduler
+
+    @property
+    def has_pod_group(self) -> bool:
+        """Whether the gang scheduler wants a PodGroup."""
+        return self.gang in ("volcano", "coscheduling")
+
     def _creation(self, pod: Object) -> None:
+        self._place_in_the_group(pod)
         new, status = new_fate(pod), self.job.get("status", {})
         assert new.owner == self.job["metadata"]["uid"], f"{new.name} is made for a former job"
         assert not finished(status), f"{new.name} is made for a job that has ended"
@@ -97,6 +110,23 @@ class Judge:
                 assert other.slot != new.slot, f"{new.name} is made beside {other.name}"
                 assert other.attempt >= new.attempt or other.slot == PREPARE, f"{new.name} beside {other.name}"
         self._price(new)
+
+    def _place_in_the_group(self, pod: Object) -> None:
+        """A pod of a gang is made once its PodGroup is there."""
+        group = self.server.pod_group
+        if not self.has_pod_group or new_fate(pod).slot == PREPARE:
+            return
+        assert group is not None, f"{pod['metadata']['name']} is made before its PodGroup"
+        assert owner(group) == self.job["metadata"]["uid"], "the PodGroup is a former job's"
+        assert group["spec"]["minMember"] == 1 + self.replicas, "the PodGroup waits for another number of pods"
+
+    def _end_of_group(self, group: Object) -> None:
+        """A PodGroup goes when no pod of the job runs, and none is going to; a former job's is garbage."""
+        if owner(group) != self.job["metadata"]["uid"]:
+            return
+        alive = [fate.name for fate in self.fates() if fate.alive(self.server.now)]
+        assert not alive, f"the PodGroup is deleted while {alive} run"
+        assert self.suspended() or finished(self.job.get("status", {})), "the PodGroup is deleted for no reason"
 
     def _price(self, new: Fate) -> None:
         """A restart costs what the pod that it follows makes it cost."""

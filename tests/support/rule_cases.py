@@ -3,6 +3,7 @@
 from typing import Any
 
 from gmeta_api.settings import apply_settings
+from gmeta_api.yaml_loader import describe
 
 Manifest = dict[str, Any]
 
@@ -443,8 +444,31 @@ RULE_CASES: list[RuleCase] = [
     ),
     (
         ["spec.scheduling.gang={scheduler: coscheduling, timeoutSeconds: 5}"],
-        ["spec.scheduling.gang={timeoutSeconds: 5}"],
-        "spec.scheduling.gang.timeoutSeconds: a time-out needs a gang scheduler; remove it or set scheduler; "
-        "received 5",
+        ["spec.scheduling.gang={scheduler: volcano, timeoutSeconds: 5}"],
+        "spec.scheduling.gang.timeoutSeconds: only gang scheduler coscheduling has a time-out; remove it or set "
+        "scheduler to coscheduling; received 5",
+    ),
+    (
+        ["spec.scheduling={gang: {scheduler: volcano}, queue: research}"],
+        ["spec.scheduling={gang: {scheduler: coscheduling}, queue: research}"],
+        "spec.scheduling.queue: a queue needs a scheduler that has queues; set gang.scheduler to volcano or kueue, or "
+        "remove queue; received 'research'",
+    ),
+    (
+        ["spec.scheduling={gang: {scheduler: kueue}, queue: research}"],
+        ["spec.scheduling={gang: {scheduler: kueue}}"],
+        "spec.scheduling.queue: gang scheduler kueue admits jobs of a queue; set queue to the name of a LocalQueue of "
+        "the namespace",
+    ),
+    (
+        [f"spec.scheduling={{gang: {{scheduler: kueue}}, queue: {'q' * 63}}}"],
+        [f"spec.scheduling={{gang: {{scheduler: kueue}}, queue: {'q' * 64}}}"],
+        "spec.scheduling.queue: the name of a Kueue queue is the value of a label; it has at most 63 characters; "
+        f"received {describe('q' * 64)}",
+    ),
+    (
+        ["spec.scheduling.topologySpread=[{topologyKey: zone}, {topologyKey: rack, maxSkew: 2}]"],
+        ["spec.scheduling.topologySpread=[{topologyKey: zone}, {topologyKey: zone, maxSkew: 2}]"],
+        "spec.scheduling.topologySpread: two items have the same topologyKey; every topologyKey must be unique",
     ),
 ]

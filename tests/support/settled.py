@@ -7,6 +7,7 @@ from ledger import COORDINATOR, PREPARE, Slot
 from simulated import conditions
 from status_rules import condition, finished
 
+from gmeta_api.objects import ATTEMPT_LABEL
 from gmeta_operator.timestamps import from_text
 
 
@@ -21,13 +22,31 @@ def assert_settled(judge: Judge) -> None:
     status = server.job["status"]
     assert len(running) == len(alive), f"{[fate.name for fate in running]} run"
     assert alive == expected_slots(judge), f"{sorted(alive)} run; state {status['state']} ({status['reason']})"
-    # Where somebody removes a replacement, the failure of the pod before it counts once more.
-    causes = sum((fate.failed and not fate.free) or (fate.gone and fate.at is None) for fate in judge.all_fates())
-    assert status["restarts"]["counted"] <= causes
+    assert_group_settled(judge)
+    # Where somebody or a suspension removes a replacement, the failure of the pod before it counts once more.
+    failures = sum(fate.failed and not fate.free for fate in judge.all_fates())
+    removals = sum(fate.gone and (fate.at is None or fate.free) for fate in judge.all_fates())
+    assert status["restarts"]["counted"] <= failures + removals
     if finished(status):
         _check_end(judge)
     elif not judge.suspended():
         _check_running(judge)
+
+
+def assert_group_settled(judge: Judge) -> None:
+    """A PodGroup is there exactly as long as its gang; Kueue has been told of each group that has ended."""
+    server = judge.server
+    slots = expected_slots(judge)
+    assert (server.pod_group is not None) == (judge.has_pod_group and COORDINATOR in slots)
+    groups: dict[tuple[str, str], list[bool]] = {}
+    for pod in server.live.values():
+        labels, annotations = pod["metadata"]["labels"], pod["metadata"]["annotations"]
+        if name := labels.get("kueue.x-k8s.io/pod-group-name"):
+            told = annotations.get("kueue.x-k8s.io/retriable-in-group") == "false"
+            groups.setdefault((labels[ATTEMPT_LABEL], name), []).append(told)
+    for (attempt, name), told_by in groups.items():
+        over = not slots or int(attempt) < judge.job["status"]["attempt"]
+        assert any(told_by) == over, f"Kueue is told that {name} has{' not' * over} ended"
 
 
 def expected_slots(judge: Judge) -> set[Slot]:

@@ -21,12 +21,14 @@ POINTS = (
     "apply Service",
     "apply NetworkPolicy",
     "apply Pod",
+    "apply PodGroup",
     "create Pod",
     "create Event",
     "apply status",
     "delete Pod",
     "force Pod",
     "delete job",
+    "delete PodGroup",
 )
 """The writes of the operator."""
 
@@ -47,12 +49,12 @@ def welcoming(point: str, when: str) -> None:
     """A gate that lets every request pass."""
 
 
-def refusing(refused: str, message: str = "exceeded quota: team") -> Gate:
+def refusing(refused: str, message: str = "exceeded quota: team", status: int = 403) -> Gate:
     """A gate that refuses the requests of one name."""
 
     def gate(point: str, when: str) -> None:
         if (point, when) == (refused, "before"):
-            raise ApiError(403, message)
+            raise ApiError(status, message)
 
     return gate
 
@@ -81,7 +83,8 @@ class Server:
         made: the names of all pods that were ever created, in order.
         status_writes: number of writes of the status.
         gate: passed before and after each request, by its name; what it raises happens to the operator.
-        witness: is told of each write to pods, events and status that is about to take effect, with its object.
+        witness: is told of each write to pods, events and status, and of the removal of a PodGroup, that is about to
+            take effect, with its object.
         watchers: are told of each change of the job and its pods.
         report: what the coordinator answers; None where it does not.
         committed: step of the newest commit of the job.
@@ -126,8 +129,10 @@ class Server:
         self._tell("DELETED", gone)
 
     def collect_garbage(self) -> None:
-        """Pods without their job go."""
+        """Pods and a PodGroup without their job go."""
         uid = self.job["metadata"]["uid"] if self.job else None
+        if self.pod_group is not None and owner(self.pod_group) != uid:
+            del self.applied["PodGroup", KEY[1]]
         for name in [name for name, pod in self.live.items() if owner(pod) != uid]:
             self.remove(name)
 
@@ -170,6 +175,11 @@ class Server:
         """The kubelet removes what was told to end."""
         for name in [name for name, pod in self.live.items() if "deletionTimestamp" in pod["metadata"]]:
             self.remove(name)
+
+    @property
+    def pod_group(self) -> Object | None:
+        """The job's PodGroup, if it is there."""
+        return self.applied.get(("PodGroup", KEY[1]))
 
     def running(self) -> list[str]:
         """The pods that have neither ended nor been told to."""
@@ -227,6 +237,13 @@ class Server:
                 self._give_document(made)
                 self._tell("ADDED", made)
         return made
+
+    async def delete(self, thing: Object) -> None:
+        with self._request(f"delete {thing['kind']}"):
+            place = thing["kind"], thing["metadata"]["name"]
+            if place in self.applied:
+                self.witness(f"delete {thing['kind']}", self.applied[place])
+                del self.applied[place]
 
     async def delete_pod(self, namespace: str, name: str, uid: str | None, *, force: bool = False) -> None:
         with self._request("force Pod" if force else "delete Pod"):

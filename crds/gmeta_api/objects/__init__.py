@@ -23,6 +23,7 @@ from gmeta_api.objects.names import (
     worker_selector,
 )
 from gmeta_api.objects.overlay import overlay_problems
+from gmeta_api.objects.pod_group import pod_group, pod_group_reference
 from gmeta_api.objects.pods import Incarnation, PodDefaults, pod
 from gmeta_api.objects.shared import config_map, network_policy, service
 from gmeta_api.plan import Plan, Site, make_plan
@@ -46,6 +47,8 @@ __all__ = [
     "cluster_plan",
     "overlay_problems",
     "pod",
+    "pod_group",
+    "pod_group_reference",
     "shared_objects",
     "worker_selector",
 ]
@@ -67,7 +70,7 @@ def cluster_plan(job: MetaTrainingJob, attempt: int) -> Plan:
 def shared_objects(
     job: MetaTrainingJob, plan: Plan, operator_namespace: str, monitoring_namespaces: Sequence[str] = ()
 ) -> tuple[Object, ...]:
-    """What has to be there before an attempt's pods, in the order of making."""
+    """What has to be there before an attempt's pods, in the order of making; a PodGroup apart."""
     policy = network_policy(job, operator_namespace, monitoring_namespaces)
     return config_map(job, plan), service(job, plan), policy
 

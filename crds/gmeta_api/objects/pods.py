@@ -27,6 +27,7 @@ from gmeta_api.objects.names import (
 )
 from gmeta_api.objects.nodes import away_from
 from gmeta_api.objects.overlay import with_overlay
+from gmeta_api.objects.scheduling import with_scheduling
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob, ResourcesSpec, VolumeSpec
 from gmeta_api.status import RestartCounts
@@ -89,7 +90,7 @@ def pod(job: MetaTrainingJob, process: Process, incarnation: Incarnation, defaul
     security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     overlaid["spec"] |= _spec(job, process, incarnation, defaults) | away_from(incarnation.avoid, overlaid["spec"])
     overlaid["spec"]["securityContext"] |= security
-    return overlaid
+    return with_scheduling(overlaid, job, process.role, incarnation.attempt)
 
 
 def _metadata(job: MetaTrainingJob, process: Process, incarnation: Incarnation) -> Object:
@@ -117,7 +118,6 @@ def _spec(job: MetaTrainingJob, process: Process, incarnation: Incarnation, defa
         "nodeSelector": dict(workers.node_selector),
         "tolerations": [each.model_dump(by_alias=True, exclude_none=True) for each in workers.tolerations],
         "priorityClassName": scheduling.priority_class_name,
-        "schedulerName": scheduling.scheduler_name,
     }
     return {
         "restartPolicy": "Never",

@@ -87,6 +87,19 @@ class Spec(SpecModel):
             "must name labels of data.prepare.labels",
             "training.labelWeights",
         ),
+        Rule(
+            "self.scheduling.gang.scheduler != 'kueue' || oldSelf.runPolicy.suspend"
+            " || self.workers.replicas == oldSelf.workers.replicas",
+            "the number of pods that Kueue has admitted stays; set runPolicy.suspend, change replicas, then resume",
+            "workers.replicas",
+        ),
+        Rule(
+            "self.scheduling.gang.scheduler != 'kueue' || oldSelf.runPolicy.suspend"
+            " || !has(self.scheduling.queue) || !has(oldSelf.scheduling.queue)"
+            " || self.scheduling.queue == oldSelf.scheduling.queue",
+            "the queue that has admitted the pods stays; set runPolicy.suspend, change the queue, then resume",
+            "scheduling.queue",
+        ),
     )
 
     volumes: Annotated[tuple[VolumeSpec, ...], Field(min_length=1, max_length=16), ListMap("name"), IMMUTABLE] = Field(

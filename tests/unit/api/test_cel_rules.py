@@ -51,7 +51,7 @@ def test_no_rule_measures_a_text_with_size() -> None:
     assert {rule for rule in texts if "columns.size()" not in rule} == set()
 
 
-def test_what_commits_depend_on_must_not_change() -> None:
+def test_what_commits_and_admission_depend_on_must_not_change() -> None:
     guarded = {path for path, rule in ALL_RULES if rule.transition}
     assert guarded == {
         "spec.volumes",
@@ -63,6 +63,9 @@ def test_what_commits_depend_on_must_not_change() -> None:
         "spec.checkpoint.volume",
         "spec.checkpoint.path",
         "spec.runPolicy.managedBy",
+        "spec.scheduling.gang.scheduler",
+        "spec.scheduling.queue",
+        "spec.workers.replicas",
     }
     assert holds(IMMUTABLE, {"seed": 1}, {"seed": 1})
     assert not holds(IMMUTABLE, {"seed": 1}, {"seed": 2})

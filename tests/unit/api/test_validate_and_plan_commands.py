@@ -40,7 +40,7 @@ def test_settings_and_ignored_fields_are_shown(path: Path) -> None:
         "--set",
         "spec.workers.replicas=2",
         "--set",
-        "spec.scheduling.queue=a",
+        "spec.scheduling={gang: {scheduler: volcano}, queue: a}",
     ]
     result = CliRunner().invoke(validate, [str(path), *settings], catch_exceptions=False)
     assert result.output == (
