@@ -135,3 +135,6 @@ class Status(SpecModel):
     last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
     export: ExportStatus | None = Field(default=None, description="The newest whole export.")
     last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")
+    leader_epoch: Count | None = Field(
+        default=None, description="Epoch of the operator that wrote the status: each next leader's is higher."
+    )

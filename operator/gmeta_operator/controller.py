@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from gmeta_operator.api_server import ApiServer
 from gmeta_operator.client import ApiError
 from gmeta_operator.history import has_ended
+from gmeta_operator.leader_api import Fenced
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.observer import POLL_SECONDS, RELIST_SECONDS, Ask, Memory, Observer
 from gmeta_operator.reconcile import Plan, reconcile
@@ -51,7 +52,11 @@ class Controller:
         self._writer = Writer(self.api, self.store, self.metrics)
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work for ever.
+
+        Raises:
+            ExceptionGroup: another operator leads (Fenced).
+        """
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENCY):
                 group.create_task(self._work())
@@ -62,6 +67,8 @@ class Controller:
             try:
                 with self.metrics.reconciling(time.monotonic() - self.queue.added(key)):
                     wake = await self.sync(key)
+            except Fenced:
+                raise
             except ApiError as error:
                 pause = self.queue.failed(key)
                 log.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)

@@ -38,7 +38,7 @@ def active_status(view: View, decision: Decision, resource: Mapping[str, Any], i
 
 
 def _carried(before: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("startTime", "progress", "lastCheckpoint", "export", "lastFailure")
+    kept = ("startTime", "progress", "lastCheckpoint", "export", "lastFailure", "leaderEpoch")
     return {name: before[name] for name in kept if name in before}
 
 

@@ -1,8 +1,10 @@
 """One life of the operator over a simulated API server: its store and memory go with it."""
 
+import itertools
 import sys
 from collections import deque
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ from simulated import KEY, Server, owner
 from gmeta_api.objects import Object, PodDefaults
 from gmeta_operator.client import ApiError
 from gmeta_operator.controller import Controller
+from gmeta_operator.leader_api import Fenced, LeaderApi
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
@@ -22,14 +25,32 @@ RETRY = timedelta(seconds=1)
 
 LOSABLE = {"MetaTrainingJob": ("MODIFIED", "DELETED"), "Pod": ("ADDED", "MODIFIED", "DELETED")}
 
+EPOCHS = itertools.count(1)
+"""Of one operator after the other."""
+
 Event = tuple[str | None, Object]
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Leader:
+    """An operator's leadership: it learns that it was replaced from what it reads, and from nothing else."""
+
+    epoch: int
+
+    def assert_leads(self) -> None:
+        """It takes itself for the leader."""
+
+    async def confirm(self, epoch: int) -> None:
+        """An operator that was started later leads."""
+        raise Fenced(f"epoch {epoch} leads, not {self.epoch}")
 
 
 class Operator:
     """The real controller and store, with a watch whose events a test delivers.
 
     Attributes:
+        epoch: of this operator; one that starts later has a higher one.
         events: what the watches have yet to tell, in the order of its happening.
         heard: what they have told.
         newest: the newest version of each object that they have told of, by uid.
@@ -43,8 +64,9 @@ class Operator:
         self.heard: list[Event] = []
         self.newest: dict[str, int] = {}
         self.due: datetime | None = None
+        self.epoch = next(EPOCHS)
         self.controller = Controller(
-            server,
+            LeaderApi(server, Leader(self.epoch)),
             self.store,
             WorkQueue(),
             SETTINGS,
