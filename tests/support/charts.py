@@ -25,12 +25,12 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "podAnnotations": {"example.com/note": "yes"},
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "tolerations": [{"key": "control", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
         "topologySpreadConstraints": [
             {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
         ],
         "priorityClassName": "system-cluster-critical",
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+        "replicas": 2,
         "podDisruptionBudget": {"enabled": True},
         "networkPolicy": {"monitoringNamespaces": ["monitoring", "team-metrics"]},
         "podMonitor": {
@@ -43,6 +43,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     },
     "namespaces": {"namespaces": ["team-a", "team-b"], "podMonitor": {"jobs": {"enabled": True}}},
     "bare": {
+        "affinity": {"nodeAffinity": {}},
         "crds": {"enabled": False},
         "networkPolicy": {"enabled": False},
         "rbac": {"create": False, "aggregate": False},
