@@ -19,6 +19,7 @@ from gmeta_operator.coordinator import ask_coordinator
 from gmeta_operator.leader_api import Fenced, LeaderApi
 from gmeta_operator.leadership import Leadership
 from gmeta_operator.metrics import OperatorMetrics
+from gmeta_operator.poller import Poller
 from gmeta_operator.probes import serve_probes
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Store
@@ -47,16 +48,18 @@ class Operator:
         await self.leadership.stand_by()
         try:
             async with aiohttp.ClientSession() as session:
-                await until_one_ends(self._watch(), self._controller(session).run(), self.leadership.keep())
+                poller = Poller(partial(ask_coordinator, session), self.queue.add, self.metrics)
+                working = self._watch(), self._controller(poller).run(), poller.run()
+                await until_one_ends(*working, self.leadership.keep())
         finally:
             await self.leadership.release()
 
     async def _watch(self) -> None:
         await run_watches(watch(self.store, self.queue, self.metrics), self.settings, self.watching)
 
-    def _controller(self, session: aiohttp.ClientSession) -> Controller:
-        api, ask = LeaderApi(self.api, self.leadership), partial(ask_coordinator, session)
-        return Controller(api, self.store, self.queue, self.settings, ask, self.metrics)
+    def _controller(self, poller: Poller) -> Controller:
+        api = LeaderApi(self.api, self.leadership)
+        return Controller(api, self.store, self.queue, self.settings, poller, self.metrics)
 
     def healthy(self) -> tuple[bool, str]:
         """Whether the process works."""

@@ -12,7 +12,8 @@ from gmeta_operator.client import ApiError
 from gmeta_operator.history import has_ended
 from gmeta_operator.leader_api import Fenced
 from gmeta_operator.metrics import OperatorMetrics
-from gmeta_operator.observer import POLL_SECONDS, RELIST_SECONDS, Ask, Memory, Observer
+from gmeta_operator.observer import RELIST_SECONDS, Memory, Observer
+from gmeta_operator.poller import Poller
 from gmeta_operator.reconcile import Plan, reconcile
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Key, Resource, Store, uid
@@ -33,7 +34,7 @@ class Controller:
         store: what the watches have told.
         queue: which job is next.
         settings: the operator's settings.
-        ask: asks the coordinator at an address for its status document.
+        poller: asks the coordinators.
         metrics: what is counted of it.
         clock: the time.
     """
@@ -42,13 +43,13 @@ class Controller:
     store: Store
     queue: WorkQueue
     settings: Settings
-    ask: Ask
+    poller: Poller
     metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _memories: dict[Key, Memory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._observer = Observer(self.api, self.store, self.ask, self.metrics, self.clock)
+        self._observer = Observer(self.api, self.store, self.poller, self.clock)
         self._writer = Writer(self.api, self.store, self.metrics)
 
     async def run(self) -> None:
@@ -86,6 +87,7 @@ class Controller:
         job = self.store.job(key)
         if job is None or "deletionTimestamp" in job["metadata"]:
             self._memories.pop(key, None)
+            self.poller.forget(key)
             return None
         memory = self._memory(key, job)
         try:
@@ -102,8 +104,8 @@ class Controller:
         return memory
 
     async def _pass(self, key: Key, memory: Memory) -> datetime | None:
-        await self._observer.poll(key, memory)
         fresh = await self._observer.catch_up(key, memory)
+        self._observer.aim(key, memory)
         plan = self._plan(key, memory)
         if plan is not None and (plan.creates or plan.deletes) and not fresh:
             # The watches may be late: no pod is made or deleted for what is over.
@@ -111,7 +113,7 @@ class Controller:
             plan = self._plan(key, memory)
         if plan is not None:
             await self._carry_out(key, memory, plan)
-        return self._wake(key, memory, plan)
+        return self._wake(key, plan)
 
     def _plan(self, key: Key, memory: Memory, trouble: str | None = None) -> Plan | None:
         observed = self._observer.observe(key, memory, trouble)
@@ -133,11 +135,11 @@ class Controller:
             self.metrics.pods_created(time.monotonic() - memory.seen)
         memory.seen = None
 
-    def _wake(self, key: Key, memory: Memory, plan: Plan | None) -> datetime | None:
+    def _wake(self, key: Key, plan: Plan | None) -> datetime | None:
         job, now = self.store.job(key), self.clock()
         if job is None or has_ended(job.get("status", {})):
             return None
         if plan is None:
             return now  # it has gone during the pass; there may be another one of its name
-        latest = now + timedelta(seconds=POLL_SECONDS if self._observer.coordinator(key, memory) else RELIST_SECONDS)
+        latest = now + timedelta(seconds=RELIST_SECONDS)
         return min(latest, plan.wake or latest)
