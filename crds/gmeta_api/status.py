@@ -162,3 +162,6 @@ class Status(SpecModel):
     avoided_nodes: Annotated[tuple[AvoidedNode, ...], Field(max_length=16)] | None = Field(
         default=None, description="Nodes on which pods of the job have failed lately."
     )
+    leader_epoch: Count | None = Field(
+        default=None, description="Epoch of the operator that wrote the status: each next leader's is higher."
+    )

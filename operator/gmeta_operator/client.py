@@ -18,6 +18,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 RESOURCES = {
     "ConfigMap": "configmaps",
     "Event": "events",
+    "Lease": "leases",
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
     "PodGroup": "podgroups",
@@ -25,6 +26,7 @@ RESOURCES = {
     KIND: PLURAL,
 }
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
+MERGE = "application/merge-patch+json"
 
 VERBS = {"PATCH": "apply", "POST": "create", "DELETE": "delete"}
 
@@ -104,13 +106,15 @@ class Api:
 
     async def get_job(self, namespace: str, name: str) -> Object | None:
         """A job; None if there is none."""
-        thing = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"namespace": namespace, "name": name}}
-        try:
-            return await self._request("GET", _path(thing, named=True))
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return None
+        return await self._get(API_VERSION, KIND, namespace, name)
+
+    async def get_lease(self, namespace: str, name: str) -> Object | None:
+        """A Lease; None if there is none."""
+        return await self._get("coordination.k8s.io/v1", "Lease", namespace, name)
+
+    async def patch_lease(self, thing: Object) -> Object:
+        """Merge changes into a Lease; refused with 409 if it is not at the version named any more."""
+        return await self._request("PATCH", _path(thing, named=True), thing, content_type=MERGE)
 
     async def list_pods(self, namespace: str, selector: str) -> tuple[list[Object], int]:
         """The pods that a label selector selects, and the version that the list is of."""
@@ -118,6 +122,15 @@ class Api:
         found = await self._request("GET", _path(thing), params={"labelSelector": selector})
         pods = [{"apiVersion": "v1", "kind": "Pod", **item} for item in found["items"]]
         return pods, int(found["metadata"]["resourceVersion"])
+
+    async def _get(self, version: str, kind: str, namespace: str, name: str) -> Object | None:
+        thing = {"apiVersion": version, "kind": kind, "metadata": {"namespace": namespace, "name": name}}
+        try:
+            return await self._request("GET", _path(thing, named=True))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
 
     async def _request(
         self,

@@ -64,6 +64,10 @@ class OperatorMetrics:
         self._gauge("queue_depth", "Jobs that wait for a pass.").set_function(waiting)
         self._gauge("queue_retrying", "Jobs whose last pass has failed.").set_function(retrying)
 
+    def show_leadership(self, leading: Callable[[], bool]) -> None:
+        """Add whether this operator leads."""
+        self._gauge("leader", "1 for the operator that leads, 0 for one that stands by.").set_function(leading)
+
     @contextmanager
     def reconciling(self, waited: float) -> Iterator[None]:
         """Time a pass over a job that has waited so many seconds for it, and count the pass if it fails."""

@@ -44,7 +44,7 @@ def active_status(view: View, decision: Decision, resource: Mapping[str, Any], i
 def _carried(before: Mapping[str, Any], *, suspended: bool) -> dict[str, Any]:
     """What is kept until something else is known. A job that is resumed begins anew."""
     times = () if suspended else BEGINNINGS
-    kept = (*times, "progress", "lastCheckpoint", "export", "lastFailure")
+    kept = (*times, "progress", "lastCheckpoint", "export", "lastFailure", "leaderEpoch")
     return {name: before[name] for name in kept if name in before}
 
 

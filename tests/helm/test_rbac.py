@@ -46,6 +46,19 @@ def test_cluster_wide_rights(helm: Helm) -> None:
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gmeta", "namespace": "gmeta-system"}]
 
 
+@pytest.mark.parametrize("case", ["default", "namespaces"])
+def test_the_lease_of_the_own_namespace_is_all_that_the_operator_may_change_there(helm: Helm, case: str) -> None:
+    objects = helm.objects(CASES[case])
+    ((role,), (binding,)) = (named(objects, kind, "gmeta-leader") for kind in ("Role", "RoleBinding"))
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert role["rules"] == [
+        {**leases, "verbs": ["create"]},
+        {**leases, "resourceNames": ["gmeta"], "verbs": ["get", "patch"]},
+    ]
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "gmeta-system"
+    assert binding["roleRef"]["name"] == "gmeta-leader"
+
+
 def test_rights_in_the_named_namespaces_only(helm: Helm) -> None:
     objects = helm.objects(CASES["namespaces"])
     roles, bindings = named(objects, "Role", "gmeta"), named(objects, "RoleBinding", "gmeta")

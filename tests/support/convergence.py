@@ -23,6 +23,7 @@ from simulated_operator import Operator
 from status_rules import finished
 
 from gmeta_operator.client import ApiError
+from gmeta_operator.leader_api import Fenced
 from gmeta_operator.metrics import OperatorMetrics
 
 READS = ("list Pods", "get job")
@@ -215,7 +216,7 @@ class Histories(RuleBasedStateMachine):
 
     @event(how=st.sampled_from(["another starts", "the first ends", "restart", "hear during requests", "hear between"]))
     def change_operator(self, how: str) -> None:
-        """Another operator starts while the first has not noticed; or watch events come in between requests, or not."""
+        """Another operator leads and the first has not noticed; or watch events come in between requests, or not."""
         if how == "another starts" and len(self.operators) == 1:
             self.operators.append(Operator(self.server, METRICS))
         elif how == "the first ends" and len(self.operators) == 2:
@@ -298,6 +299,10 @@ class Histories(RuleBasedStateMachine):
             operator.work()
         except Crash:
             self._replace(operator)
+        except Fenced:
+            assert operator.epoch < max(other.epoch for other in self.operators), "nobody has replaced it"
+            operator.die()
+            self.operators.remove(operator)
         assert self.server.status_writes <= writes + 1, "more than one status write in a pass"
 
     def _replace(self, operator: Operator) -> None:

@@ -240,7 +240,7 @@ def a_coordinator_is_never_told_of_a_change(patch: pytest.MonkeyPatch) -> None:
 
 @bug
 def nothing_wakes_the_job_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Controller, "_wake", lambda self, key, memory, plan: None)
+    patch.setattr(Controller, "_wake", lambda self, key, plan: None)
 
 
 @pytest.mark.parametrize("name", BUGS)
