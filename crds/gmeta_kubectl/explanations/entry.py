@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 DESCRIBE_POD = "kubectl describe pod {pod} -n {namespace}"
-FOLLOW = "kubectl gmeta logs {job} -n {namespace} --coordinator -f"
 LOGS = "kubectl logs {pod} -n {namespace}"
 MANIFEST = "kubectl get mtj {job} -n {namespace} -o yaml"
 PLAN = "kubectl gmeta plan {job} -n {namespace}"

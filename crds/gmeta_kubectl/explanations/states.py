@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gmeta_kubectl.explanations.entry import FOLLOW, LOGS, PODS, STATUS, Explanation, State
+from gmeta_kubectl.explanations.entry import LOGS, PODS, STATUS, Explanation, State
 from gmeta_kubectl.explanations.failures import CLASSES, LIMIT
 from gmeta_kubectl.explanations.waiting import KUBERNETES, OWN
 
@@ -70,7 +70,7 @@ EXPLANATIONS: Mapping[tuple[str, str], Explanation] = {
     ("Running", "Exporting"): Explanation(
         "Training is done, and rank 0 writes the export.",
         "Wait. It appears as a whole, never in part.",
-        FOLLOW,
+        STATUS,
     ),
     **{("Restarting", name): entry for name, entry in CLASSES.items()},
     ("Suspended", "Suspending"): Explanation(
