@@ -3,30 +3,26 @@
 import json
 import os
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PROGRAM = f"""#!{sys.executable} -IS
-import json, pathlib, sys
-
-folder = pathlib.Path(__file__).parent
-given = sys.argv[1:]
-with (folder / "asked.jsonl").open("a") as asked:
-    asked.write(json.dumps(given) + "\\n")
-for path in sorted(folder.glob("answer-*.json"), reverse=True):
-    answer = json.loads(path.read_text())
-    if given[: len(answer["to"])] == answer["to"]:
-        break
-else:
-    sys.exit(f"fake kubectl: nobody has told an answer to {{given}}")
-first, *rest = answer["replies"]
-if rest:
-    path.write_text(json.dumps(answer | {{"replies": rest}}))
-sys.stdout.write(first["out"])
-sys.stderr.write(first["err"])
-sys.exit(1 if first["err"] else 0)
+# In bash, for tests run it some hundred times.
+PROGRAM = """#!/bin/bash
+cd "${BASH_SOURCE[0]%/*}"
+{ printf '%s\\037' "$@"; echo; } >> asked
+for ((number = $(< told); number > 0; number--)); do
+    answer=answer-$number
+    [[ "$* " == "$(< $answer/to) "* ]] || continue
+    turn=$(< $answer/turn)
+    [ ! -e $answer/out-$((turn + 1)) ] || echo $((turn + 1)) > $answer/turn
+    cat $answer/out-$turn
+    cat $answer/err >&2
+    [ ! -s $answer/err ]
+    exit
+done
+echo "fake kubectl: nobody has told an answer to $*" >&2
+exit 1
 """
 
 
@@ -46,6 +42,7 @@ class FakeKubectl:
         program = self.folder / "kubectl"
         program.write_text(PROGRAM)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        self._write("told", "0")
 
     def answer(self, *command: str, out: Any = "", err: str = "") -> None:
         """What it says to a command that begins so; the last answer to a beginning counts."""
@@ -53,15 +50,24 @@ class FakeKubectl:
 
     def answers(self, *command: str, outs: list[Any], err: str = "") -> None:
         """What it says one time after the other; the last answer stays."""
-        replies = [{"out": out if isinstance(out, str) else json.dumps(out), "err": err} for out in outs]
         self.told += 1
-        (self.folder / f"answer-{self.told:03}.json").write_text(json.dumps({"to": list(command), "replies": replies}))
+        place = f"answer-{self.told}"
+        (self.folder / place).mkdir()
+        for turn, out in enumerate(outs):
+            self._write(f"{place}/out-{turn}", out if isinstance(out, str) else json.dumps(out))
+        for name, text in (("to", " ".join(command)), ("turn", "0"), ("err", err)):
+            self._write(f"{place}/{name}", text)
+        self._write("told", str(self.told))
 
     def asked(self) -> list[list[str]]:
         """The commands that it was given."""
-        path = self.folder / "asked.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        path = self.folder / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.split("\x1f")[:-1] for line in lines]
 
     def path(self) -> str:
         """PATH with the fake first."""
         return f"{self.folder}{os.pathsep}{os.environ['PATH']}"
+
+    def _write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)

@@ -1,6 +1,7 @@
 """`kubectl gmeta logs`: which pod it is, and what kubectl is then asked."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,10 +83,19 @@ def test_it_becomes_kubectl(cluster: FakeKubectl) -> None:
     assert cluster.asked()[-1] == ["logs", "movies-w1-3", "--follow", "--namespace=team-a"]
 
 
-def test_the_log_of_a_pod_before(cluster: FakeKubectl) -> None:
-    done = logs("movies", "--coordinator", "--previous")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "step 7\n", "")
-    assert cluster.asked()[-1] == ["logs", "movies-coordinator-0"]
+def test_the_log_of_a_pod_before(
+    cluster: FakeKubectl, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[list[str]] = []
+
+    def execvp(program: str, arguments: list[str]) -> None:
+        became.append(arguments)
+        sys.exit(0)
+
+    monkeypatch.setattr(os, "execvp", execvp)
+    done = call("logs", "movies", "--coordinator", "--previous")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert became == [["kubectl", "logs", "movies-coordinator-0"]]
 
 
 def test_one_place_at_a_time(call: Callable[..., Any]) -> None:
