@@ -130,6 +130,8 @@ def _checkpoint(job: Job) -> str:
         return "none yet" if "step" in progress else ""
     place = f" in {commit['path']}" if commit.get("path") else ""
     since = max(0, progress.get("step", commit.get("step", 0)) - commit.get("step", 0))
+    if since == 0:
+        return f"step {commit.get('step', 0):,}{place}, nothing came after it"
     left, total = seconds_left(job.status), progress.get("totalSteps", 0) - progress.get("step", 0)
     worth = f" (about {duration(since * left / total)} of work)" if left and total > 0 else ""
     return f"step {commit.get('step', 0):,}{place}, {count(since, 'step')} ago{worth}"

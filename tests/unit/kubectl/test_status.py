@@ -109,6 +109,13 @@ def test_avoided_nodes_and_goodput_are_shown_where_the_operator_tells_them() -> 
     assert "Goodput:     ratio 0.93, lostSeconds.restart 12" in lines
 
 
+def test_a_commit_of_the_present_step() -> None:
+    commits = {"lastCheckpoint": {"step": 450, "path": "a0/s450"}}
+    lines = page(Job(seen_job(status={**RUNNING, **commits})), [], NOW)
+    assert "Checkpoint:  step 450 in a0/s450, nothing came after it" in lines
+    assert "Checkpoint:  none yet" in page(Job(seen_job(status={**RUNNING, "lastCheckpoint": None})), [], NOW)
+
+
 def test_long_texts_are_wrapped_and_aligned() -> None:
     message = "0 of 2 running; movies-w0-0: 0/3 nodes are available: 3 Insufficient cpu. " * 3
     status = {
