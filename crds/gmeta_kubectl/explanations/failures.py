@@ -1,7 +1,9 @@
 """Why a job is Restarting or has Failed: the classes of failures, for people."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from gmeta_api.failures import BY_EXIT_CODE, INFRASTRUCTURE
 from gmeta_kubectl.explanations.entry import DESCRIBE_POD, LOGS, MANIFEST, STATUS, Explanation
 
 CLASSES: Mapping[str, Explanation] = {
@@ -83,11 +85,34 @@ CLASSES: Mapping[str, Explanation] = {
         "kubectl get nodes",
     ),
 }
-"""By class, as in `gmeta_api.failures`; a rule of the manifest decides whether a class restarts or ends the job."""
+"""By class, as in `gmeta_api.failures`; the advice is for what is done about the class without rules."""
+
+_ACTIONS = {each.name: each.action for each in (*BY_EXIT_CODE.values(), INFRASTRUCTURE)}
+
+
+def restarting() -> Mapping[str, Explanation]:
+    """The classes of a job that starts again; some do so only by a rule."""
+    rule = "A rule of faultTolerance.rules starts it again; that will hardly help."
+    return {
+        name: replace(entry, advice=f"{rule} {entry.advice}") if _ACTIONS.get(name) == "Fail" else entry
+        for name, entry in CLASSES.items()
+    }
+
+
+def failed() -> Mapping[str, Explanation]:
+    """The classes of a job that has ended; some do that only by a rule."""
+    advice = (
+        "A rule of faultTolerance.rules ends the job on this. Make a new job, without that rule if it should go on."
+    )
+    return {
+        name: replace(entry, advice=advice) if _ACTIONS.get(name) == "RestartUncounted" else entry
+        for name, entry in CLASSES.items()
+    }
+
 
 LIMIT = Explanation(
     "The job has failed more often than faultTolerance.backoffLimit allows.",
-    "Remove the cause of the last failure, which is shown above, and make a new job; raise the limit where such "
+    "Remove the cause of the last failure, which the status has, and make a new job; raise the limit where such "
     "failures are to be expected.",
     MANIFEST,
 )

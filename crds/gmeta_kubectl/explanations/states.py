@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gmeta_kubectl.explanations.entry import LOGS, PODS, STATUS, Explanation, State
-from gmeta_kubectl.explanations.failures import CLASSES, LIMIT
+from gmeta_kubectl.explanations.failures import LIMIT, failed, restarting
 from gmeta_kubectl.explanations.waiting import KUBERNETES, OWN
 
 STATES: Mapping[str, State] = {
@@ -72,7 +72,7 @@ EXPLANATIONS: Mapping[tuple[str, str], Explanation] = {
         "Wait. It appears as a whole, never in part.",
         STATUS,
     ),
-    **{("Restarting", name): entry for name, entry in CLASSES.items()},
+    **{("Restarting", name): entry for name, entry in restarting().items()},
     ("Suspended", "Suspending"): Explanation(
         "The processes finish their step, commit and leave; what they have done is kept.",
         "Wait; a pod that does not commit in time ends with its grace period.",
@@ -96,7 +96,7 @@ EXPLANATIONS: Mapping[tuple[str, str], Explanation] = {
         "The message says what the first of them waited for. Give it room or a longer deadline in a new job.",
         "kubectl gmeta plan {job} -n {namespace}",
     ),
-    **{("Failed", name): entry for name, entry in CLASSES.items()},
+    **{("Failed", name): entry for name, entry in failed().items()},
 }
 """By state and reason."""
 

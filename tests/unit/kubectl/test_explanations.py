@@ -62,6 +62,15 @@ def test_every_class_of_failures_is_explained_where_it_restarts_and_where_it_end
         assert {reason for of, reason in EXPLANATIONS if of == state} >= CLASSES
 
 
+def test_nobody_is_told_to_wait_for_a_job_that_has_ended() -> None:
+    for reason in ("Interrupted", "Infrastructure"):
+        assert EXPLANATIONS["Restarting", reason].advice.startswith("Nothing: a new pod goes on from")
+        assert EXPLANATIONS["Failed", reason].advice.startswith("A rule of faultTolerance.rules ends the job on this.")
+    for reason in ("BadData", "Diverged"):
+        assert EXPLANATIONS["Restarting", reason].advice.startswith("A rule of faultTolerance.rules starts it again;")
+    assert not [entry for (state, _), entry in EXPLANATIONS.items() if state == "Failed" and "new pod" in entry.advice]
+
+
 def test_every_state_of_the_operator_has_a_page() -> None:
     assert set(STATES) == set(OPERATOR_STATES)
     assert {state for state, _ in EXPLANATIONS} == set(STATES)
