@@ -178,6 +178,6 @@ def _own_reason(ended: Mapping[str, Any]) -> str | None:
 
 
 def _preemption(status: Mapping[str, Any]) -> str | None:
-    """The reason where Kueue has deleted the pod, to give its place to others or because its queue has ended."""
+    """The reason where Kueue has deleted the pod, to give its place to others or because its queue was stopped."""
     marks = (each for each in status.get("conditions", ()) if each["type"] == "TerminationTarget")
     return next(("PreemptedByKueue" for each in marks if each["status"] == "True"), None)

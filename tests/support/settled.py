@@ -19,7 +19,7 @@ def assert_settled(judge: Judge) -> None:
         return
     alive = {pod_slot for pod_slot, fate in judge.in_place().items() if fate.alive(server.now)}
     running = [fate for fate in judge.fates() if fate.alive(server.now)]
-    assert "status" in server.job, "no status was ever written"
+    assert "status" in server.job, "nothing is told of the job"
     status = server.job["status"]
     assert len(running) == len(alive), f"{[fate.name for fate in running]} run"
     assert alive == expected_slots(judge), f"{sorted(alive)} run; state {status['state']} ({status['reason']})"

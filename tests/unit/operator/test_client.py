@@ -53,6 +53,32 @@ def test_a_pod_is_deleted_by_uid() -> None:
     assert body["preconditions"] == {"uid": "p-1"}
 
 
+GROUP = {
+    "apiVersion": "scheduling.volcano.sh/v1beta1",
+    "kind": "PodGroup",
+    "metadata": {"namespace": "team", "name": "movies"},
+}
+GROUP_PATH = "/apis/scheduling.volcano.sh/v1beta1/namespaces/team/podgroups/movies"
+
+
+@pytest.mark.parametrize(("answer", "status"), [({}, 200), ({"message": "not found"}, 404)])
+def test_a_group_is_deleted_whether_it_is_there_or_not(answer: Any, status: int) -> None:
+    server = Answering(answer, status)
+    server.ask(lambda api: api.delete(dict(GROUP)))
+    assert server.asked == [("DELETE", GROUP_PATH, {}, None)]
+
+
+def test_a_deletion_that_is_refused_is_told() -> None:
+    with pytest.raises(ApiError, match="forbidden"):
+        Answering({"message": "forbidden"}, 403).ask(lambda api: api.delete(dict(GROUP)))
+
+
+def test_a_group_is_applied_under_the_api_of_its_scheduler() -> None:
+    server = Answering(GROUP)
+    server.ask(lambda api: api.apply(dict(GROUP)))
+    assert server.asked == [("PATCH", GROUP_PATH, {"fieldManager": "gmeta-operator", "force": "true"}, GROUP)]
+
+
 def test_a_pod_is_created_and_never_merged_into_another() -> None:
     server = Answering({"message": "movies-w0-0 already exists"}, 409)
     with pytest.raises(ApiError, match="already exists") as caught:

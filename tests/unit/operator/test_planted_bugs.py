@@ -10,7 +10,7 @@ import pytest
 from convergence import histories_of, run_histories
 from simulated import Server
 
-from gmeta_api.objects import Object
+from gmeta_api.objects import Object, pod_group_reference
 from gmeta_operator import decide, failures, reconcile
 from gmeta_operator.client import ApiError
 from gmeta_operator.controller import Controller
@@ -236,6 +236,26 @@ def events_are_named_at_random(patch: pytest.MonkeyPatch) -> None:
 @subtle
 def a_coordinator_is_never_told_of_a_change(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcile, "_touch", lambda job, coordinator, generation: None)
+
+
+@bug
+def pods_of_a_gang_have_no_group(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "pod_group", lambda job: None)
+
+
+@bug
+def a_group_goes_before_its_pods(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "group_to_remove", lambda job, pods, now: pod_group_reference(job))
+
+
+@bug
+def a_group_stays_when_its_pods_have_gone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "group_to_remove", lambda job, pods, now: None)
+
+
+@bug
+def kueue_is_not_told_that_a_group_has_ended(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "releases", lambda pods, from_attempt: ())
 
 
 @bug
