@@ -23,8 +23,12 @@ from gmeta_operator.poller import Poller
 from gmeta_operator.probes import serve_probes
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Store
+from gmeta_operator.watchdog import Watchdog
 from gmeta_operator.watches import login, run_watches, watch
 from gmeta_operator.work_queue import WorkQueue
+
+STALLED_SECONDS = 300.0
+"""A pass ends sooner, even where every request of it waits for the last moment."""
 
 
 class Operator:
@@ -35,6 +39,7 @@ class Operator:
         me = f"{settings.pod}/{secrets.token_hex(4)}"
         self.leadership = Leadership(api, settings.own_namespace, settings.lease, me)
         self.store, self.queue, self.watching = Store(), WorkQueue(), asyncio.Event()
+        self.watchdog = Watchdog(api, settings.namespaces)
         metrics.show_leadership(lambda: self.leadership.leading)
         metrics.show_jobs(self.store.jobs)
         metrics.show_queue(waiting=lambda: len(self.queue), retrying=lambda: self.queue.retrying)
@@ -50,19 +55,24 @@ class Operator:
             async with aiohttp.ClientSession() as session:
                 poller = Poller(partial(ask_coordinator, session), self.queue.add, self.metrics)
                 working = self._watch(), self._controller(poller).run(), poller.run()
-                await until_one_ends(*working, self.leadership.keep())
+                await until_one_ends(*working, self.watchdog.run(), self.leadership.keep())
         finally:
             await self.leadership.release()
 
     async def _watch(self) -> None:
-        await run_watches(watch(self.store, self.queue, self.metrics), self.settings, self.watching)
+        handlers = watch(self.store, self.queue, self.metrics, self.watchdog)
+        await run_watches(handlers, self.settings, self.watching)
 
     def _controller(self, poller: Poller) -> Controller:
         api = LeaderApi(self.api, self.leadership)
         return Controller(api, self.store, self.queue, self.settings, poller, self.metrics)
 
     def healthy(self) -> tuple[bool, str]:
-        """Whether the process works."""
+        """Whether the process works; a new one would help where it does not."""
+        if (trouble := self.watchdog.trouble) is not None:
+            return False, trouble
+        if (stalled := self.queue.stalled) > STALLED_SECONDS:
+            return False, f"{len(self.queue)} jobs wait, and no pass has ended for {stalled:.0f} s"
         return True, "ok"
 
     def ready(self) -> tuple[bool, str]:
