@@ -11,7 +11,7 @@ from gmeta_api.document import JobIdentity
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_worker.coordination.exposition import StatusCollector
 from gmeta_worker.coordination.messages import CommitRef, MetricRow
-from gmeta_worker.coordination.status import ProgressStatus, Status
+from gmeta_worker.coordination.status import GoodputStatus, ProgressStatus, Status
 from gmeta_worker.metrics import WorkerMetrics
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -61,6 +61,7 @@ def coordinator_families() -> list[Metric]:
         reason="",
         restarts={"failed": 1},
         warnings=(),
+        goodput=GoodputStatus(productive_seconds=8.0, commit_seconds=0.5),
         finished=None,
     )
     return list(StatusCollector(status).collect())
