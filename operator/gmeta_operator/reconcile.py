@@ -13,6 +13,7 @@ from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import Condition
 from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
 from gmeta_operator.decide import Decision, Start, after_refusal, decide
+from gmeta_operator.goodput import with_goodput
 from gmeta_operator.history import has_ended, read_history
 from gmeta_operator.pods import PodFacts
 from gmeta_operator.report import Report
@@ -77,7 +78,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     history = read_history(before, observed.pods, suspend=job.spec.run_policy.suspend)
     view = View(job, observed.pods, history, now, observed.report, observed.trouble)
     decision = decide(view) if observed.trouble is None else after_refusal(decide(view))
-    status = active_status(view, decision, observed.job, invalid)
+    status = with_goodput(active_status(view, decision, observed.job, invalid), view, decision, observed.job)
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
     plan = Plan(
         observed.job,

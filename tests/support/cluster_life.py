@@ -7,7 +7,7 @@ from judge import Judge
 from ledger import Fate
 from simulated import GRACE, Server, ended
 
-from gmeta_operator.report import Report, ReportedEnd, ReportedProgress
+from gmeta_operator.report import Report, ReportedEnd, ReportedGoodput, ReportedProgress
 
 LONGEST_GOODBYE = timedelta(seconds=5)
 
@@ -86,7 +86,14 @@ class ClusterLife:
         )
         outcome = "failed" if end else "succeeded"
         finished = None if end is None else ReportedEnd(outcome=outcome, message="it has ended", exit_code=end)
-        return Report(attempt=attempt, progress=progress, finished=finished)
+        goodput = ReportedGoodput(
+            training=end is None,
+            productive_seconds=7.3 * self._steps,
+            commit_seconds=0.17 * self._steps,
+            rework_seconds=0.9 * self._steps,
+            regroup_seconds=2.0 * self._steps,
+        )
+        return Report(attempt=attempt, progress=progress, goodput=goodput, finished=finished)
 
     def rest(self) -> None:
         """Nothing goes wrong: nodes are back, pods start, what was told to end does, orphans are collected."""

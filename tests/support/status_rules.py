@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from goodput_rules import check_goodput
 from ledger import PREPARE
 from simulated import conditions
 
@@ -27,6 +28,7 @@ def check_status(judge: "Judge", job: Object, status: Object) -> None:
     assert status != before, "a status is written without a difference"
     assert not finished(before), "the status of an ended job is written"
     _goes_forward(before, status)
+    check_goodput(judge.server.now, job, status)
     _conditions_are_whole(before, status)
     assert status["observedGeneration"] == job["metadata"]["generation"]
     assert status["restarts"]["counted"] <= job["spec"]["faultTolerance"]["backoffLimit"]

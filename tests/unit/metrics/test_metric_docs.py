@@ -71,7 +71,9 @@ def operator_families() -> list[Metric]:
     """The metrics of an operator to which everything has happened, without those of its process."""
     metrics = OperatorMetrics()
     export = {"volume": "runs", "path": "exports/a", "created": "2026-01-02T12:00:00Z"}
-    job = {"metadata": {"name": "demo", "namespace": "lab"}, "status": {"state": "Succeeded", "export": export}}
+    goodput = {"phase": "ended", "productiveSeconds": 9.0, "lostSeconds": {"commit": 1.0}}
+    status = {"state": "Succeeded", "export": export, "goodput": goodput}
+    job = {"metadata": {"name": "demo", "namespace": "lab"}, "status": status}
     metrics.show_jobs(lambda: (job,))
     metrics.show_queue(waiting=lambda: 0, retrying=lambda: 0)
     with pytest.raises(ValueError, match="bug"), metrics.reconciling(waited=0.1):
