@@ -17,6 +17,7 @@ def _rounded(value: float) -> float:
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Measure = Annotated[float, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_rounded)]
+Seconds = Annotated[float, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(_rounded)]
 Text = Annotated[str, Field(max_length=32768)]
 ShortText = Annotated[str, Field(max_length=253)]
@@ -128,6 +129,45 @@ class AvoidedNode(SpecModel):
     until: Timestamp = Field(description="When it is forgotten.")
 
 
+class LostSeconds(SpecModel):
+    """Time in which the job was not brought forward, in seconds by cause."""
+
+    scheduling: Seconds = Field(default=0.0, description="A pod has no node.")
+    image: Seconds = Field(default=0.0, description="A container is being made: its image is pulled.")
+    startup: Seconds = Field(default=0.0, description="Containers run, and no step is done yet.")
+    restart: Seconds = Field(
+        default=0.0, description="From a failure until training goes on, and steps that are done again."
+    )
+    commit: Seconds = Field(default=0.0, description="Training stands still for a commit.")
+    input: Seconds = Field(default=0.0, description="Steps wait for the reader.")
+    straggler: Seconds = Field(default=0.0, description="Ranks wait for the slowest one.")
+    other: Seconds = Field(default=0.0, description="What no cause is known for.")
+
+
+class Goodput(SpecModel):
+    """Where the job's time went, up to the last change."""
+
+    ratio: Share | None = Field(default=None, description="Productive time over productive and lost time.")
+    productive_seconds: Seconds = Field(default=0.0, description="Time of work that has brought the job forward.")
+    lost_seconds: LostSeconds = Field(default=LostSeconds(), description="Time that was lost, by cause.")
+    preparation_seconds: Seconds = Field(
+        default=0.0, description="Time in which the dataset was made; neither productive nor lost."
+    )
+    wall_seconds: Seconds = Field(default=0.0, description="All of these together.")
+    suspended_seconds: Seconds = Field(default=0.0, description="Time in which the job was suspended, on top of it.")
+    rework_seconds: Seconds = Field(
+        default=0.0, description="The part of lostSeconds.restart in which steps were done again."
+    )
+    regroup_seconds: Seconds = Field(
+        default=0.0, description="Time between two rounds of ranks, as the coordinator has told it."
+    )
+    phase: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None,
+        description="What the time since then goes to: training, preparation, suspended, ended, or what it is lost to.",
+    )
+    since: Timestamp | None = Field(default=None, description="When the phase began.")
+
+
 class Status(SpecModel):
     """What is known about a job."""
 
@@ -165,3 +205,4 @@ class Status(SpecModel):
     leader_epoch: Count | None = Field(
         default=None, description="Epoch of the operator that wrote the status: each next leader's is higher."
     )
+    goodput: Goodput | None = Field(default=None, description="Where the job's time went.")

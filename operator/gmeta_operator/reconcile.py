@@ -24,6 +24,7 @@ from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_a
 from gmeta_operator.deadlines import expiry
 from gmeta_operator.decide import Decision, Start, after_refusal, decide, lost_pods, next_loss
 from gmeta_operator.gangs import group_to_remove, releases
+from gmeta_operator.goodput import with_goodput
 from gmeta_operator.history import has_ended, read_history
 from gmeta_operator.nodes import nodes_to_avoid
 from gmeta_operator.pods import PREPARE, PodFacts
@@ -109,7 +110,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     times = read_times(observed.job, suspend=job.spec.run_policy.suspend)
     view = View(job, observed.pods, history, now, observed.report, observed.trouble, times)
     decision = decide(view) if observed.trouble is None else after_refusal(decide(view))
-    status = active_status(view, decision, observed.job, invalid)
+    status = with_goodput(active_status(view, decision, observed.job, invalid), view, decision, observed.job)
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
     plan = Plan(
         observed.job,

@@ -32,7 +32,7 @@ def active_status(view: View, decision: Decision, resource: Mapping[str, Any], i
         "workers": _workers(view, decision),
         "selector": worker_selector(view.job.metadata.name),
         "restarts": _restarts(view, decision),
-        **_reported(_newest_report(view)),
+        **_reported(newest_report(view)),
         **_times(view, decision, before),
     }
     if decision.failure is not None:
@@ -68,7 +68,8 @@ def _restarts(view: View, decision: Decision) -> dict[str, Any]:
     return last.model_dump(by_alias=True)
 
 
-def _newest_report(view: View) -> Report | None:
+def newest_report(view: View) -> Report | None:
+    """What the coordinator has said last, its last words above all."""
     coordinator = view.newest.get(COORDINATOR)
     last = coordinator.last_report if coordinator is not None else None
     return last or view.report

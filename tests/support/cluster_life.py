@@ -7,7 +7,7 @@ from judge import Judge
 from ledger import Fate
 from simulated import GRACE, Server, ended
 
-from gmeta_operator.report import Report, ReportedCommit, ReportedEnd, ReportedProgress
+from gmeta_operator.report import Report, ReportedCommit, ReportedEnd, ReportedGoodput, ReportedProgress
 
 COMMIT_STEPS = 3
 """Reports between two commits."""
@@ -93,7 +93,14 @@ class ClusterLife:
             self.server.committed = self._steps
         step = self.server.committed
         commit = ReportedCommit(attempt=attempt, step=step, path=f"s{step}") if step else None
-        return Report(attempt=attempt, progress=progress, commit=commit, finished=finished)
+        goodput = ReportedGoodput(
+            training=end is None,
+            productive_seconds=7.3 * self._steps,
+            commit_seconds=0.17 * self._steps,
+            rework_seconds=0.9 * self._steps,
+            regroup_seconds=2.0 * self._steps,
+        )
+        return Report(attempt=attempt, progress=progress, commit=commit, goodput=goodput, finished=finished)
 
     def rest(self) -> None:
         """Nothing goes wrong: nodes are back, pods start, what was told to end does, orphans are collected."""

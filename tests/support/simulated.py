@@ -111,8 +111,8 @@ class Server:
 
     def submit(self, job: Object) -> None:
         """A user makes the job."""
-        own = {"uid": self._new_uid("job"), "generation": 1, "creationTimestamp": to_text(self.now)}
-        self.job = self._kept({**job, "metadata": {**job["metadata"], **own}})
+        made = {"uid": self._new_uid("job"), "generation": 1, "creationTimestamp": to_text(self.now)}
+        self.job = self._kept({**job, "metadata": {**job["metadata"], **made}})
         self._tell("ADDED", self.job)
 
     def edit(self, **groups: Any) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from goodput_rules import check_goodput
 from ledger import PREPARE
 from simulated import conditions
 
@@ -31,6 +32,7 @@ def check_status(judge: "Judge", job: Object, status: Object) -> None:
     assert status["leaderEpoch"] >= before.get("leaderEpoch", 0), "an operator that was replaced writes a status"
     assert not finished(before), "the status of an ended job is written"
     _goes_forward(before, status)
+    check_goodput(judge.server.now, job, status)
     _conditions_are_whole(before, status)
     assert status["observedGeneration"] == job["metadata"]["generation"]
     assert status["restarts"]["withoutProgress"] <= job["spec"]["faultTolerance"]["backoffLimit"]

@@ -31,6 +31,7 @@ NO_REASONS = {
     *BY_REASON,
     *(aspect.kind for aspect in unknown_aspects()),
     CONDITION_TYPE,
+    "Accept",
     "Answer",
     "Other",
     "Volcano",
