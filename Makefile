@@ -54,8 +54,8 @@ test-all: $(VENV)/.dev $(HELM)/.ready lint  ## `make test` and the long suites
 	$(RUN) $(BIN)/python -m pytest -q $(IN_PARALLEL)
 
 # The cluster is $KUBECONFIG's where that is set, else the one of the control script GMETA_TEST_CLUSTER.
-e2e: $(VENV)/.dev $(HELM)/.ready  ## chart and jobs on a real cluster, three tests (CONTRIBUTING.md: which cluster)
-	$(RUN) $(BIN)/python -m pytest -v tests/e2e/test_smoke.py
+e2e: $(VENV)/.dev $(HELM)/.ready  ## chart and jobs on a real cluster, five tests (CONTRIBUTING.md: which cluster)
+	$(RUN) $(BIN)/python -m pytest -v tests/e2e -m smoke
 
 e2e-all: $(VENV)/.dev $(HELM)/.ready  ## every end-to-end test
 	$(RUN) $(BIN)/python -m pytest -v tests/e2e

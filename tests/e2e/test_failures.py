@@ -29,6 +29,7 @@ def test_a_killed_coordinator_is_replaced_and_no_worker_restarts(jobs: Jobs, age
     assert jobs.has_warned("headless", "Killed", words)
 
 
+@pytest.mark.smoke
 def test_an_operator_killed_in_mid_run_makes_no_pod_twice(jobs: Jobs, agent: NodeAgent, operator: Release) -> None:
     jobs.submit("orphan", training=LONG)
     jobs.wait_for_running("orphan")

@@ -51,6 +51,7 @@ def test_a_suspended_job_commits_frees_everything_and_goes_on_from_there(jobs: J
     assert f"Suspended: {words}" in told
 
 
+@pytest.mark.smoke
 def test_a_job_fails_at_its_active_deadline_and_goes_at_the_end_of_its_time(jobs: Jobs) -> None:
     policy = {"activeDeadlineSeconds": 25, "ttlSecondsAfterFinished": 10}
     jobs.submit("brief", training=LONG, runPolicy=policy)

@@ -16,7 +16,7 @@ from restart_counts import restarts
 
 from gmeta_api.status import Progress
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.smoke, pytest.mark.timeout(600)]
 
 EXAMPLE = ROOT / "examples/movielens-maml.yaml"
 JOB = "movielens-maml"
