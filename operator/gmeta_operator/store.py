@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from gmeta_api.objects import JOB_LABEL
+from gmeta_operator.essence import job_essence, pod_essence
 
 Key = tuple[str, str]
 """Namespace and name of a job."""
@@ -67,7 +68,7 @@ class Store:
         """Take over a job, unless it is known to be gone."""
         key = _job_key(job)
         if self._is_news(job, self._jobs.get(key)):
-            self._jobs[key] = job
+            self._jobs[key] = job = job_essence(job)
             self._avoiding.pop(key, None)
             if avoided := job.get("status", {}).get("avoidedNodes"):
                 self._avoiding[key] = avoided
@@ -76,7 +77,7 @@ class Store:
         """Take over a pod, unless it is known to be gone."""
         pods, name = self._pods[_pod_key(pod)], pod["metadata"]["name"]
         if self._is_news(pod, pods.get(name)):
-            pods[name] = pod
+            pods[name] = pod_essence(pod)
 
     def drop_job(self, key: Key, uid_: str) -> None:
         """Forget a job that is gone; another one of its name stays."""
