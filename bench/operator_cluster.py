@@ -21,7 +21,9 @@ CRD = Path(__file__).parents[1] / "crds/gmeta.dev_metatrainingjobs.yaml"
 NAMESPACE = "bench"
 JOBS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-ENOUGH = 120.0
+FOREIGN = "foreign"
+"""A namespace whose pods are none of the operator's."""
+ENOUGH = 600.0
 """Seconds after which something that should happen is taken for broken."""
 
 
@@ -73,6 +75,20 @@ class Server:
         self.send("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
         wait_until(lambda: self._http.get(account).is_success and self._http.get(JOBS).is_success, "the namespace")
+
+    def add_foreign_pods(self, count: int) -> None:
+        """Make pods of somebody else."""
+        self.send("POST", "/api/v1/namespaces", {"metadata": {"name": FOREIGN}})
+        account = f"/api/v1/namespaces/{FOREIGN}/serviceaccounts/default"
+        wait_until(lambda: self._http.get(account).is_success, "the namespace of others")
+        spec = {"containers": [{"name": "other", "image": "other:1", "env": [{"name": "A", "value": "b" * 500}]}]}
+        for number in range(count):
+            pod = {"metadata": {"name": f"other-{number}", "labels": {"app": "other"}}, "spec": spec}
+            self.send("POST", f"/api/v1/namespaces/{FOREIGN}/pods", pod)
+
+    def remove_foreign_pods(self) -> None:
+        """Delete them all."""
+        self._http.delete(f"/api/v1/namespaces/{FOREIGN}/pods").raise_for_status()
 
     def send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """A request that has to succeed; its answer."""
