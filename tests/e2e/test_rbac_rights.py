@@ -69,7 +69,7 @@ def live_through(jobs: Jobs, agent: NodeAgent) -> None:
         )
         jobs.wait("life", state, lambda status, state=state: status["state"] == state, 150)  # type: ignore[misc]
     jobs.submit("short", training=LONG, runPolicy={"cleanPodPolicy": "All"})
-    jobs.submit("bad", model={"type": "my_models:Ranker"})
+    jobs.submit("bad", model={"type": "my_models:Ranker"}, runPolicy={"ttlSecondsAfterFinished": 10})
     jobs.wait_for_end("bad")
     jobs.delete("life")
     assert jobs.wait_for_end("short")["state"] == "Succeeded"
