@@ -103,7 +103,7 @@ def explain(stderr: str, command: str) -> str:
     words = lines[-1].strip() if lines else "it has said nothing"
     if found := re.search(rf'\(NotFound\): {re.escape(RESOURCE)} "([^"]*)" not found', words):
         return f"there is no job {found[1]!r} in this namespace; `kubectl gmeta status -A` lists the jobs of all"
-    if f'resource type "{PLURAL}"' in words:
+    if f'resource type "{PLURAL}"' in words or "could not find the requested resource" in words:
         return NOT_INSTALLED
     if "(Forbidden)" in words:
         denied = words.partition("(Forbidden): ")[2]

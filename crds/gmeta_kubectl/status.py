@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gmeta_api.spec import FaultToleranceSpec
 from gmeta_kubectl.explanations import page_of
 from gmeta_kubectl.failure import failure_words
 from gmeta_kubectl.jobs import Job, Pod, newest, part
@@ -13,6 +14,7 @@ from gmeta_kubectl.text import UNKNOWN, age, bar, count, duration, labelled, par
 
 EXAMPLE = "kubectl gmeta status movies -n team-a"
 
+DEFAULT_LIMIT = FaultToleranceSpec().backoff_limit
 JOB_COLUMNS = ("NAME", "STATE", "REASON", "WORKERS", "RESTARTS", "STEP", "PROGRESS", "LEFT", "AGE")
 POD_COLUMNS = ("WORKER", "POD", "NODE", "PHASE", "READY", "INCARNATION", "AGE")
 CONDITION_COLUMNS = ("CONDITION", "STATUS", "REASON", "MESSAGE")
@@ -143,11 +145,16 @@ def _workers(job: Job) -> str:
 
 
 def _restarts(job: Job) -> str:
-    counts, limit = part(job.status, "restarts"), part(job.spec, "faultTolerance").get("backoffLimit", 6)
+    """Restarts so far; where the operator tells how many came in a row without a commit, the limit is for those."""
+    counts, limit = part(job.status, "restarts"), part(job.spec, "faultTolerance").get("backoffLimit", DEFAULT_LIMIT)
     if not counts:
         return ""
+    row, counted = counts.get("withoutProgress"), f"{counts.get('counted', 0)} counted"
+    bounded = (
+        f"{counted} of at most {limit}" if row is None else f"{counted} ({row} of at most {limit} without a commit)"
+    )
     attempt = f"; attempt {job.status['attempt']}" if "attempt" in job.status else ""
-    return f"{counts.get('counted', 0)} counted of at most {limit}, {counts.get('uncounted', 0)} uncounted{attempt}"
+    return f"{bounded}, {counts.get('uncounted', 0)} uncounted{attempt}"
 
 
 def _conditions(job: Job) -> list[str]:

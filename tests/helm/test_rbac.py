@@ -6,12 +6,12 @@ import pytest
 from charts import CASES, Helm, Objects, of_kind
 
 READ = {"get", "list", "watch"}
-APPLY = {"get", "create", "patch"}
+APPLY = {"create", "patch"}
 OPERATOR = {
     ("gmeta.dev", "metatrainingjobs"): READ | {"delete"},
-    ("gmeta.dev", "metatrainingjobs/status"): {"get", "patch"},
+    ("gmeta.dev", "metatrainingjobs/status"): {"patch"},
     ("gmeta.dev", "metatrainingjobs/finalizers"): {"update"},
-    ("", "pods"): READ | {"create", "patch", "delete"},
+    ("", "pods"): {"list", "watch", "create", "patch", "delete"},
     ("", "services"): APPLY,
     ("", "configmaps"): APPLY,
     ("networking.k8s.io", "networkpolicies"): APPLY,

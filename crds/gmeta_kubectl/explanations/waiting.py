@@ -93,7 +93,8 @@ KUBERNETES: Mapping[str, Explanation] = {
 
 NOT_SEEN = Explanation(
     "The operator has written nothing about this job: it does not run, or it does not serve this namespace.",
-    "Look whether its pod is ready, and whether its setting `namespaces` names this one.",
+    "Look whether its pod is ready, whether its setting `namespaces` names this one, and whether the manifest gives "
+    "the job to another controller (runPolicy.managedBy).",
     "kubectl get pods -A -l app.kubernetes.io/component=operator",
 )
 """Of a job without a status."""

@@ -39,19 +39,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   verbs: [get, list, watch, delete]  # delete: where runPolicy.ttlSecondsAfterFinished is over
 - apiGroups: [gmeta.dev]
   resources: [metatrainingjobs/status]
-  verbs: [get, patch]
+  verbs: [patch]
 - apiGroups: [gmeta.dev]
   resources: [metatrainingjobs/finalizers]  # owner references with blockOwnerDeletion, where admission checks them
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, patch, delete]  # patch: to tell a coordinator that the manifest has changed
+  verbs: [list, watch, create, patch, delete]  # patch: to tell a coordinator that the manifest has changed
 - apiGroups: [""]
   resources: [services, configmaps]
-  verbs: [get, create, patch]  # server-side apply; the garbage collector deletes them with their job
+  verbs: [create, patch]  # what a server-side apply takes; the garbage collector deletes them with their job
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, create, patch]
+  verbs: [create, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

@@ -39,17 +39,18 @@ NO_REASONS = {
 """Words of the operator's own that are no reasons."""
 
 KUBERNETES = {
-    "All", "Background", "ContainerCreating", "DeleteOptions", "Error", "False", "Lease", "None", "Normal", "PodGroup",
-    "PodInitializing", "PodScheduled", "TerminationTarget", "True", "Unknown", "Warning",
+    "Accept", "All", "Background", "ContainerCreating", "DeleteOptions", "Error", "False", "Lease", "None", "Normal",
+    "PodGroup", "PodInitializing", "PodScheduled", "TerminationTarget", "True", "Unknown", "Volcano", "Warning",
 }  # fmt: skip
-"""Words of Kubernetes' that the operator reads or writes, but not as a reason."""
+"""Words of Kubernetes' and of HTTP's that the operator reads or writes, but not as a reason."""
 
 
 def words_of_the_operator() -> Iterator[str]:
-    """Every CamelCase word in its code that is no name of a class there."""
+    """Every CamelCase word in its code that is no name of a class or type there."""
     trees = [ast.parse(path.read_text()) for path in OPERATOR.rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     own = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
     yield from (text for text in texts if CAMEL_CASE.fullmatch(text) and text not in own)
 

@@ -11,6 +11,10 @@ from gmeta_kubectl.kubectl import explain
 
 NOT_FOUND = 'Error from server (NotFound): metatrainingjobs.gmeta.dev "movies" not found\n'
 NO_CRD = 'error: the server doesn\'t have a resource type "metatrainingjobs"\n'
+NO_CRD_ANY_MORE = (
+    'Error from server (NotFound): Unable to list "gmeta.dev/v1alpha1, Resource=metatrainingjobs": '
+    "the server could not find the requested resource (get metatrainingjobs.gmeta.dev)\n"
+)
 FORBIDDEN = (
     "Error from server (Forbidden): metatrainingjobs.gmeta.dev is forbidden: "
     'User "eve" cannot list resource "metatrainingjobs" in API group "gmeta.dev" in the namespace "team-a"\n'
@@ -33,6 +37,7 @@ Call = Callable[..., Any]
     ("stderr", "beginning"),
     [
         (NOT_FOUND, NO_JOB),
+        (NO_CRD_ANY_MORE, "this cluster knows no metatrainingjobs.gmeta.dev: G-Meta is not installed there"),
         (NO_CRD, "this cluster knows no metatrainingjobs.gmeta.dev: G-Meta is not installed there"),
         (FORBIDDEN, 'the cluster does not allow this: metatrainingjobs.gmeta.dev is forbidden: User "eve" cannot list'),
         (REFUSED, "`kubectl get metatrainingjobs.gmeta.dev movies -o json` has failed: The connection to the server"),

@@ -109,6 +109,12 @@ def test_avoided_nodes_and_goodput_are_shown_where_the_operator_tells_them() -> 
     assert "Goodput:     ratio 0.93, lostSeconds.restart 12" in lines
 
 
+def test_the_limit_is_for_restarts_without_a_commit_where_those_are_told() -> None:
+    counts = {"restarts": {"counted": 7, "uncounted": 0, "withoutProgress": 2}}
+    lines = page(Job(seen_job(status={**RUNNING, **counts})), [], NOW)
+    assert "Restarts:    7 counted (2 of at most 6 without a commit), 0 uncounted; attempt 0" in lines
+
+
 def test_a_commit_of_the_present_step() -> None:
     commits = {"lastCheckpoint": {"step": 450, "path": "a0/s450"}}
     lines = page(Job(seen_job(status={**RUNNING, **commits})), [], NOW)

@@ -57,7 +57,8 @@ team-a/movies is not seen yet. The operator has written nothing about this job: 
 it does not serve this namespace.
 
 What to do
-  Look whether its pod is ready, and whether its setting `namespaces` names this one.
+  Look whether its pod is ready, whether its setting `namespaces` names this one, and whether the
+  manifest gives the job to another controller (runPolicy.managedBy).
     kubectl get pods -A -l app.kubernetes.io/component=operator
 
 More: docs/states/pending.md
