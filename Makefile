@@ -54,8 +54,8 @@ test-all: $(VENV)/.dev $(HELM)/.ready lint  ## `make test` and the long suites
 	$(RUN) $(BIN)/python -m pytest -q $(IN_PARALLEL)
 
 # The cluster is $KUBECONFIG's where that is set, else the one of the control script GMETA_TEST_CLUSTER.
-e2e: $(VENV)/.dev $(HELM)/.ready  ## chart and jobs on a real cluster, three tests (CONTRIBUTING.md: which cluster)
-	$(RUN) $(BIN)/python -m pytest -v tests/e2e/test_smoke.py
+e2e: $(VENV)/.dev $(HELM)/.ready  ## chart and jobs on a real cluster, five tests (CONTRIBUTING.md: which cluster)
+	$(RUN) $(BIN)/python -m pytest -v tests/e2e -m smoke
 
 e2e-all: $(VENV)/.dev $(HELM)/.ready  ## every end-to-end test
 	$(RUN) $(BIN)/python -m pytest -v tests/e2e
@@ -69,7 +69,7 @@ e2e-images: $(VENV)/.dev  ## build this checkout's images and load them on the n
 lint: $(VENV)/.dev  ## ruff, mypy and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p gmeta_api -p gmeta_operator -p gmeta_worker
+	$(BIN)/mypy -p gmeta_api -p gmeta_kubectl -p gmeta_operator -p gmeta_worker
 	$(BIN)/mypy bench tests tools
 	$(BIN)/hadolint Dockerfile.operator Dockerfile.worker
 
@@ -77,8 +77,9 @@ crds: env  ## regenerate the CRD from gmeta_api, and the chart's copy
 	$(BIN)/python -m gmeta_api.crd > crds/gmeta.dev_metatrainingjobs.yaml
 	cp crds/gmeta.dev_metatrainingjobs.yaml helm/gmeta/files/
 
-reference: env  ## regenerate docs/manifest.md from gmeta_api
+reference: env  ## regenerate docs/manifest.md and docs/states/ from gmeta_api and gmeta_kubectl
 	$(BIN)/python -m gmeta_api.reference > docs/manifest.md
+	$(BIN)/python -m gmeta_kubectl.pages docs/states
 
 chart: $(VENV)/.dev $(HELM)/.ready  ## regenerate the chart's README; lint and render the chart with helm 3 and helm 4
 	$(BIN)/python tools/values_reference.py helm/gmeta > helm/gmeta/README.md

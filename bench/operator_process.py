@@ -19,7 +19,7 @@ from bench.operator_cluster import wait_until
 from gmeta_api.document import JobIdentity
 from gmeta_api.objects import COORDINATOR_PORT
 from gmeta_worker.coordination.messages import CommitRef
-from gmeta_worker.coordination.status import ProgressStatus, Status, WorkerStatus
+from gmeta_worker.coordination.status import GoodputStatus, ProgressStatus, Status, WorkerStatus
 
 PORT = 18080
 WRITES = frozenset({"apply", "create", "delete"})
@@ -149,6 +149,7 @@ class Coordinators:
             reason="",
             restarts={},
             warnings=(),
+            goodput=GoodputStatus(training=self.training, productive_seconds=step / 10),
             finished=None,
         )
         return status.model_dump_json().encode()

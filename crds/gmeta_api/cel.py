@@ -44,8 +44,22 @@ def rule_problems(
 
 
 def holds(rule: Rule, value: Any, old: Any = None) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a rule holds for a value (and, for a transition rule, its former version)."""
-    return bool(_compiled(rule.cel).execute({"self": value, "oldSelf": old}))
+    """Whether a rule holds for a value (and, for a transition rule, its former version).
+
+    One that cannot be evaluated, such as `matches` with what is no expression, does not: the API server refuses it too.
+    """
+    try:
+        return bool(_compiled(rule.cel).execute({"self": value, "oldSelf": old}))
+    except RuntimeError:
+        return False
+
+
+def found(pattern: str, text: str) -> bool:
+    """Whether a regular expression is found in a text, in time that grows with their lengths only.
+
+    Python's own engine may take for ever on an expression that somebody puts into a manifest.
+    """
+    return bool(_compiled("text.matches(pattern)").execute({"text": text, "pattern": pattern}))
 
 
 def _received(value: Any, parts: tuple[str, ...]) -> str:  # noqa: ANN401 - any JSON value

@@ -35,6 +35,8 @@ _COLUMNS = (
     ("GAUC", "number", ".status.progress.gauc", 1),
     ("Checkpoint", "integer", ".status.lastCheckpoint.step", 1),
     ("Failure", "string", ".status.lastFailure.class", 1),
+    ("Goodput", "number", ".status.goodput.ratio", 1),
+    ("Phase", "string", ".status.goodput.phase", 1),
 )
 
 

@@ -7,10 +7,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from gmeta_api.cel import found
 from gmeta_api.exit_codes import ExitCode
 from gmeta_api.spec import FailureRuleSpec
 
 Action = Literal["Restart", "RestartUncounted", "Fail"]
+
+DISRUPTION = "DisruptionTarget"
+"""The condition of a pod that is about to be ended for the cluster's sake: pre-emption, eviction, a tainted node."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a process or its pod has ended.
+
+    Attributes:
+        exit_code: None where no process of the pod is known to have ended.
+        reason: Kubernetes' reason, if it has one.
+        message: last words of the process.
+        conditions: conditions of the pod that are true.
+        told: whether the pod was told to end.
+    """
+
+    exit_code: int | None
+    reason: str | None = None
+    message: str = ""
+    conditions: frozenset[str] = frozenset()
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +54,7 @@ class FailureClass:
 
 INFRASTRUCTURE = FailureClass("Infrastructure", "RestartUncounted")
 OUT_OF_MEMORY = FailureClass("OutOfMemory", "Restart")
+INTERRUPTED = FailureClass("Interrupted", "RestartUncounted")
 KILLED = FailureClass("Killed", "Restart")
 UNKNOWN = FailureClass("Unknown", "Restart")
 
@@ -43,7 +67,7 @@ BY_EXIT_CODE: dict[int, FailureClass] = {
     ExitCode.CHECKPOINT: FailureClass("CheckpointLost", "Restart", ends_attempt=True),
     ExitCode.COORDINATION: FailureClass("CoordinationLost", "Restart"),
     ExitCode.DIVERGED: FailureClass("Diverged", "Fail"),
-    ExitCode.INTERRUPTED: FailureClass("Interrupted", "RestartUncounted"),
+    ExitCode.INTERRUPTED: INTERRUPTED,
     126: FailureClass("BadCommand", "Fail"),
     127: FailureClass("BadCommand", "Fail"),
 }
@@ -53,34 +77,59 @@ BY_REASON: dict[str, FailureClass] = {
     "OOMKilled": OUT_OF_MEMORY,
     **dict.fromkeys(("ContainerCannotRun", "StartError"), FailureClass("CannotStart", "Restart")),
     **dict.fromkeys(
-        ("Evicted", "NodeAffinity", "NodeLost", "NodeShutdown", "PreemptedByKueue", "Preempting", "Terminated"),
+        (
+            "Evicted",
+            "NodeAffinity",
+            "NodeLost",
+            "NodeShutdown",
+            "PreemptedByKueue",
+            "Preempting",
+            "Shutdown",
+            "Terminated",
+            "UnexpectedAdmissionError",
+        ),
         INFRASTRUCTURE,
     ),
 }
 """Kubernetes' reasons that say more than the exit code does."""
 
+NODE_FAULTS = frozenset({"ContainerCannotRun", "Evicted", "NodeLost", "StartError", "UnexpectedAdmissionError"})
+"""Reasons that speak against the node; a shutdown or pre-emption does not."""
+
 SIGNALS = 128
 
 
-def classify(exit_code: int | None, reason: str | None) -> FailureClass:
-    """The class of a pod's end; `exit_code` is None where no process of it is known to have ended."""
-    if reason in BY_REASON:
-        return BY_REASON[reason]
-    if exit_code is None:
+def classify(end: End) -> FailureClass:
+    """The class of an end."""
+    if DISRUPTION in end.conditions:
         return INFRASTRUCTURE
-    if exit_code in BY_EXIT_CODE:
-        return BY_EXIT_CODE[exit_code]
-    return KILLED if exit_code > SIGNALS else UNKNOWN
+    if end.reason in BY_REASON:
+        return BY_REASON[end.reason]
+    if end.exit_code is None:
+        return INFRASTRUCTURE
+    if end.exit_code in BY_EXIT_CODE:
+        return BY_EXIT_CODE[end.exit_code]
+    if end.exit_code <= SIGNALS:
+        return UNKNOWN
+    return INTERRUPTED if end.told else KILLED
 
 
-def action_for(
-    exit_code: int | None, reason: str | None, failure: FailureClass, rules: Iterable[FailureRuleSpec]
-) -> Action:
-    """What is done about a failure: the first rule of the manifest that matches, else the default of its class."""
-    return next((rule.action for rule in rules if _matches(rule, exit_code, reason)), failure.action)
+def rule_for(end: End, rules: Iterable[FailureRuleSpec]) -> FailureRuleSpec | None:
+    """The first rule of the manifest that matches an end."""
+    return next((rule for rule in rules if _matches(rule, end)), None)
 
 
-def _matches(rule: FailureRuleSpec, exit_code: int | None, reason: str | None) -> bool:
-    by_code = rule.exit_codes is None or exit_code in rule.exit_codes
-    by_reason = rule.reasons is None or reason in rule.reasons
-    return by_code and by_reason
+def action_for(end: End, rules: Iterable[FailureRuleSpec]) -> Action:
+    """What is done about an end: what the first rule that matches says, else the default of its class."""
+    rule = rule_for(end, rules)
+    return classify(end).action if rule is None else rule.action
+
+
+def _matches(rule: FailureRuleSpec, end: End) -> bool:
+    """Whether all that a rule names is so."""
+    return (
+        (rule.exit_codes is None or end.exit_code in rule.exit_codes)
+        and (rule.reasons is None or end.reason in rule.reasons)
+        and (rule.conditions is None or not end.conditions.isdisjoint(rule.conditions))
+        and (rule.message is None or found(rule.message, end.message))
+    )

@@ -131,3 +131,12 @@ def mlp_parameters(sizes: tuple[int, ...]) -> int:
 def lookup_bytes(unique_rows: int, dim: int) -> int:
     """Bytes that a lookup and its update move: 8 U of ids, 4 D U of rows, 4 D U of row gradients."""
     return unique_rows * (ID_BYTES + 2 * FLOAT_BYTES * dim)
+
+
+def size(count: float) -> str:
+    """Bytes for people: `1.5 MiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -17,6 +17,7 @@ def _rounded(value: float) -> float:
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Measure = Annotated[float, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_rounded)]
+Seconds = Annotated[float, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(_rounded)]
 Text = Annotated[str, Field(max_length=32768)]
 ShortText = Annotated[str, Field(max_length=253)]
@@ -68,8 +69,12 @@ class WorkerCounts(SpecModel):
 class RestartCounts(SpecModel):
     """How often something was started again."""
 
-    counted: Count = Field(default=0, description="Restarts that count against faultTolerance.backoffLimit.")
+    counted: Count = Field(default=0, description="Restarts after failures that count.")
     uncounted: Count = Field(default=0, description="Restarts that do not, such as after a node was drained.")
+    without_progress: Count = Field(
+        default=0, description="Counted restarts in a row without a new commit: those that backoffLimit limits."
+    )
+    at_step: Count = Field(default=0, description="Step of the newest commit at the last counted restart.")
 
 
 class LastCheckpoint(SpecModel):
@@ -105,8 +110,62 @@ class LastFailure(SpecModel):
     )
     rank: Count | None = Field(default=None, description="Rank that failed.")
     step: Count | None = Field(default=None, description="Step at which it failed.")
+    action: Annotated[str, Field(max_length=32)] | None = Field(
+        default=None, description="What was done about it: Restart, RestartUncounted or Fail."
+    )
+    rule: ShortText | None = Field(
+        default=None, description="Rule of faultTolerance.rules that decided; absent where the class did."
+    )
     message: Text | None = Field(default=None, description="Last words of the process.")
     time: Timestamp | None = Field(default=None, description="When it failed.")
+
+
+class AvoidedNode(SpecModel):
+    """A node that the pods of all jobs rather do not go to for a while."""
+
+    node: ShortText = Field(description="Name of the node.")
+    reason: ShortText = Field(description="What was held against it, such as NodeLost.")
+    pod: ShortText = Field(description="Pod that failed there.")
+    until: Timestamp = Field(description="When it is forgotten.")
+
+
+class LostSeconds(SpecModel):
+    """Time in which the job was not brought forward, in seconds by cause."""
+
+    scheduling: Seconds = Field(default=0.0, description="A pod has no node.")
+    image: Seconds = Field(default=0.0, description="A container is being made: its image is pulled.")
+    startup: Seconds = Field(default=0.0, description="Containers run, and no step is done yet.")
+    restart: Seconds = Field(
+        default=0.0, description="From a failure until training goes on, and steps that are done again."
+    )
+    commit: Seconds = Field(default=0.0, description="Training stands still for a commit.")
+    input: Seconds = Field(default=0.0, description="Steps wait for the reader.")
+    straggler: Seconds = Field(default=0.0, description="Ranks wait for the slowest one.")
+    other: Seconds = Field(default=0.0, description="What no cause is known for.")
+
+
+class Goodput(SpecModel):
+    """Where the job's time went, up to the last change."""
+
+    ratio: Share | None = Field(default=None, description="Productive time over productive and lost time.")
+    productive_seconds: Seconds = Field(default=0.0, description="Time of work that has brought the job forward.")
+    lost_seconds: LostSeconds = Field(default=LostSeconds(), description="Time that was lost, by cause.")
+    preparation_seconds: Seconds = Field(
+        default=0.0, description="Time in which the dataset was made; neither productive nor lost."
+    )
+    wall_seconds: Seconds = Field(default=0.0, description="All of these together.")
+    suspended_seconds: Seconds = Field(default=0.0, description="Time in which the job was suspended, on top of it.")
+    rework_seconds: Seconds = Field(
+        default=0.0, description="The part of lostSeconds.restart in which steps were done again."
+    )
+    regroup_seconds: Seconds = Field(
+        default=0.0, description="Time between two rounds of ranks, as the coordinator has told it."
+    )
+    phase: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None,
+        description="What the time since then goes to: training, preparation, suspended, ended, or what it is lost to.",
+    )
+    since: Timestamp | None = Field(default=None, description="When the phase began.")
 
 
 class Status(SpecModel):
@@ -124,7 +183,12 @@ class Status(SpecModel):
         default=None, description="Generation of the spec that the status was written for."
     )
     attempt: Count | None = Field(default=None, description="Number of the group's start from a commit, from 0.")
-    start_time: Timestamp | None = Field(default=None, description="When the first worker ran.")
+    start_time: Timestamp | None = Field(
+        default=None, description="When the first worker ran, since the job began or was resumed."
+    )
+    running_time: Timestamp | None = Field(
+        default=None, description="When all pods first ran, since the job began or was resumed."
+    )
     completion_time: Timestamp | None = Field(default=None, description="When the job ended.")
     progress: Progress | None = Field(default=None, description="How far training is.")
     workers: WorkerCounts | None = Field(default=None, description="How many workers there are.")
@@ -135,3 +199,10 @@ class Status(SpecModel):
     last_checkpoint: LastCheckpoint | None = Field(default=None, description="The newest commit.")
     export: ExportStatus | None = Field(default=None, description="The newest whole export.")
     last_failure: LastFailure | None = Field(default=None, description="The last failure and what it was taken for.")
+    avoided_nodes: Annotated[tuple[AvoidedNode, ...], Field(max_length=16)] | None = Field(
+        default=None, description="Nodes on which pods of the job have failed lately."
+    )
+    leader_epoch: Count | None = Field(
+        default=None, description="Epoch of the operator that wrote the status: each next leader's is higher."
+    )
+    goodput: Goodput | None = Field(default=None, description="Where the job's time went.")

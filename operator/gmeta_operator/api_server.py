@@ -18,11 +18,14 @@ class ApiServer(Protocol):
     async def create(self, thing: Object) -> Object:
         """Create an object."""
 
+    async def delete_pod(self, namespace: str, name: str, uid: str, *, force: bool = False) -> None:
+        """Delete the pod with that uid; by force without waiting until its node says that it has ended."""
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        """Delete the job with that uid; what belongs to it goes after it."""
+
     async def delete(self, thing: Object) -> None:
         """Delete an object of that name, if there is one."""
-
-    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
-        """Delete the pod with that uid."""
 
     async def get_job(self, namespace: str, name: str) -> Object | None:
         """Get a job."""

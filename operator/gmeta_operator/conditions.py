@@ -8,12 +8,15 @@ from typing import Any
 from gmeta_operator.decide import Decision
 from gmeta_operator.failures import outlook
 from gmeta_operator.history import condition_status
-from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
+from gmeta_operator.pods import COORDINATOR, PREPARE, Slot
 from gmeta_operator.timestamps import to_text
 from gmeta_operator.view import View
 
 MAX_MESSAGE = 4096
 STARTING = "Starting"
+SUSPEND_REQUESTED = "SuspendRequested"
+MOST_NAMES = 3
+"""Pods that a message names."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,21 @@ def to_conditions(
 
 def _suspended(view: View) -> Aspect:
     if view.job.spec.run_policy.suspend:
-        return Aspect("Suspended", "True", "SuspendRequested", "runPolicy.suspend is set; no pod of the job runs on")
+        return Aspect("Suspended", "True", *_suspension(view))
     return Aspect("Suspended", "False", "NotSuspended", "runPolicy.suspend is not set")
+
+
+def _suspension(view: View) -> tuple[str, str]:
+    """How far a suspension is, as reason and message."""
+    leaving = [pod.name for pod in view.pods if pod.alive(view.now)]
+    if leaving:
+        return "Suspending", f"the processes commit and leave: {', '.join(leaving[:MOST_NAMES])}{_more(leaving)}"
+    step = f"step {view.committed} is committed" if view.committed else "nothing is committed"
+    return "Suspended", f"no pod runs; {step}; set runPolicy.suspend to false to go on"
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
 
 
 def _dataset_ready(view: View, decision: Decision) -> Aspect:
@@ -76,7 +92,7 @@ def _dataset_ready(view: View, decision: Decision) -> Aspect:
     if view.history.prepared:
         return Aspect("DatasetReady", "True", "Prepared", "the dataset has been made")
     if view.job.spec.run_policy.suspend:
-        return _idle("DatasetReady", "SuspendRequested", "the job is suspended")
+        return _idle("DatasetReady", SUSPEND_REQUESTED, "the job is suspended")
     found = _of_pods("DatasetReady", view, decision, [PREPARE])
     if found.status == "True":
         return Aspect("DatasetReady", "False", "Preparing", "the dataset is being made")
@@ -97,7 +113,7 @@ def _group_ready(kind: str, view: View, decision: Decision, slots: Sequence[Slot
     if decision.end is not None:
         return _idle(kind, "JobEnded", "the job has ended")
     if view.job.spec.run_policy.suspend:
-        return _idle(kind, "SuspendRequested", "the job is suspended")
+        return _idle(kind, SUSPEND_REQUESTED, "the job is suspended")
     if PREPARE in view.slots:
         return _idle(kind, "WaitingForDataset", "the dataset comes first; see the condition DatasetReady")
     return _of_pods(kind, view, decision, slots)
@@ -117,24 +133,8 @@ def _of_pods(kind: str, view: View, decision: Decision, slots: Sequence[Slot]) -
         return Aspect(kind, "False", view.trouble.reason, f"{text}; {view.trouble.message}")
     starting = {start.slot for start in decision.start}
     others = [pod for slot, pod in zip(slots, pods, strict=True) if slot not in starting and not view.runs(pod)]
-    reason, message = _why_not(view, others[0]) if others else ("Pending", "being made")
+    reason, message = view.why_not(others[0]) if others else ("Pending", "being made")
     return Aspect(kind, "False", reason, f"{text}; {message}")
-
-
-def _why_not(view: View, pod: PodFacts | None) -> tuple[str, str]:
-    """Why a pod does not run, as reason and message."""
-    if pod is None:
-        return "Missing", "a pod has yet to be made"
-    if pod.phase == "Succeeded":
-        return "Completed", f"{pod.name} has done its work"
-    if pod.phase == "Failed":
-        return "Failed", f"{pod.name} has failed"
-    if pod.leaves_by is not None:
-        return "Terminating", f"{pod.name} is being deleted"
-    waiting = view.waiting(pod)
-    if waiting is not None:
-        return waiting.reason, f"{pod.name}: {waiting.message or waiting.reason}"
-    return "Pending", f"{pod.name} is pending"
 
 
 def _succeeded(view: View, decision: Decision) -> Aspect:
@@ -149,15 +149,16 @@ def _succeeded(view: View, decision: Decision) -> Aspect:
 def activity(view: View, decision: Decision) -> tuple[str, str, str]:
     """State, reason and message of a job that has not ended."""
     if view.job.spec.run_policy.suspend:
-        return "Suspended", "SuspendRequested", "runPolicy.suspend is set"
+        return "Suspended", *_suspension(view)
     if view.trouble is not None:
         return "Pending", view.trouble.reason, view.trouble.summary
     if decision.failure is not None:
-        next_step = outlook(decision.failure, view.job.spec.fault_tolerance, view.history.restarts)
+        limits = view.job.spec.fault_tolerance
+        next_step = outlook(decision.failure, limits, view.history.restarts, view.committed)
         return "Restarting", decision.failure.kind.name, f"{decision.failure}; {next_step}"
     stuck = next((pod for pod in view.newest.values() if view.waiting(pod) is not None and not pod.ended), None)
     if stuck is not None:
-        return ("Pending", *_why_not(view, stuck))
+        return ("Pending", *view.why_not(stuck))
     if PREPARE in view.slots:
         return "Preparing", "Preparing", "the dataset is being made"
     if len(view.newest) == len(view.slots) and all(view.runs(pod) or pod.ended for pod in view.newest.values()):

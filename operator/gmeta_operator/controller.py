@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from gmeta_api.spec.run_policy import CONTROLLER
 from gmeta_operator.api_server import ApiServer
 from gmeta_operator.client import ApiError
 from gmeta_operator.history import has_ended
+from gmeta_operator.leader_api import Fenced
 from gmeta_operator.metrics import OperatorMetrics
-from gmeta_operator.observer import POLL_SECONDS, RELIST_SECONDS, Ask, Memory, Observer
+from gmeta_operator.observer import RELIST_SECONDS, Memory, Observer
+from gmeta_operator.poller import Poller
 from gmeta_operator.reconcile import Plan, reconcile
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Key, Resource, Store, uid
@@ -33,7 +36,7 @@ class Controller:
         store: what the watches have told.
         queue: which job is next.
         settings: the operator's settings.
-        ask: asks the coordinator at an address for its status document.
+        poller: asks the coordinators.
         metrics: what is counted of it.
         clock: the time.
     """
@@ -42,17 +45,21 @@ class Controller:
     store: Store
     queue: WorkQueue
     settings: Settings
-    ask: Ask
+    poller: Poller
     metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _memories: dict[Key, Memory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._observer = Observer(self.api, self.store, self.ask, self.metrics, self.clock)
+        self._observer = Observer(self.api, self.store, self.poller, self.clock)
         self._writer = Writer(self.api, self.store, self.metrics)
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work for ever.
+
+        Raises:
+            ExceptionGroup: another operator leads (Fenced).
+        """
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENCY):
                 group.create_task(self._work())
@@ -63,6 +70,8 @@ class Controller:
             try:
                 with self.metrics.reconciling(time.monotonic() - self.queue.added(key)):
                     wake = await self.sync(key)
+            except Fenced:
+                raise
             except ApiError as error:
                 pause = self.queue.failed(key)
                 log.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)
@@ -79,8 +88,9 @@ class Controller:
         """
         job = self.store.job(key)
         await self._writer.release_orphans(key, self.store.orphans(key, _working(job)))
-        if job is None or "deletionTimestamp" in job["metadata"]:
+        if job is None or "deletionTimestamp" in job["metadata"] or not _is_ours(job):
             self._memories.pop(key, None)
+            self.poller.forget(key)
             return None
         memory = self._memory(key, job)
         try:
@@ -97,16 +107,16 @@ class Controller:
         return memory
 
     async def _pass(self, key: Key, memory: Memory) -> datetime | None:
-        await self._observer.poll(key, memory)
         fresh = await self._observer.catch_up(key, memory)
+        self._observer.aim(key, memory)
         plan = self._plan(key, memory)
-        if plan is not None and (plan.creates or plan.deletes or plan.removes) and not fresh:
+        if plan is not None and plan.is_grave and not fresh:
             # The watches may be late: nothing is made or deleted for what is over.
             await self._observer.read(key, memory)
             plan = self._plan(key, memory)
         if plan is not None:
             await self._carry_out(key, memory, plan)
-        return self._wake(key, memory, plan)
+        return self._wake(key, plan)
 
     def _plan(self, key: Key, memory: Memory, trouble: Trouble | None = None) -> Plan | None:
         observed = self._observer.observe(key, memory, trouble)
@@ -130,14 +140,22 @@ class Controller:
             self.metrics.pods_created(time.monotonic() - memory.seen)
         memory.seen = None
 
-    def _wake(self, key: Key, memory: Memory, plan: Plan | None) -> datetime | None:
+    def _wake(self, key: Key, plan: Plan | None) -> datetime | None:
         job, now = self.store.job(key), self.clock()
-        if job is None or has_ended(job.get("status", {})):
+        if job is None:
             return None
         if plan is None:
             return now  # it has gone during the pass; there may be another one of its name
-        latest = now + timedelta(seconds=POLL_SECONDS if self._observer.coordinator(key, memory) else RELIST_SECONDS)
+        if has_ended(job.get("status", {})):
+            return plan.wake
+        latest = now + timedelta(seconds=RELIST_SECONDS)
         return min(latest, plan.wake or latest)
+
+
+def _is_ours(job: Resource) -> bool:
+    """Whether the job names no other controller that serves it."""
+    policy = job["spec"].get("runPolicy", {})
+    return policy.get("managedBy") in (None, CONTROLLER)
 
 
 def _working(job: Resource | None) -> str | None:

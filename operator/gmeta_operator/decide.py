@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gmeta_api.status import RestartCounts
-from gmeta_operator.failures import Failure, one_uncounted, price
+from gmeta_operator.deadlines import deadlines
+from gmeta_operator.failures import Failure, one_too_many, one_uncounted, price
 from gmeta_operator.pods import COORDINATOR, LOST_AFTER, PREPARE, PodFacts, Slot
 from gmeta_operator.view import View
 
@@ -35,6 +36,7 @@ class Decision:
     Attributes:
         start: pods to be made, in this order.
         stop: pods to be deleted.
+        abandon: lost pods that nothing needs any more, to be deleted without waiting for their node.
         end: how the job has ended, if it has.
         failure: the failure that was decided about, if any.
         refused: the slot whose pod could not be made just now.
@@ -43,6 +45,7 @@ class Decision:
 
     start: tuple[Start, ...] = ()
     stop: tuple[PodFacts, ...] = ()
+    abandon: tuple[PodFacts, ...] = ()
     end: End | None = None
     failure: Failure | None = None
     refused: Slot | None = None
@@ -52,14 +55,18 @@ class Decision:
 def decide(view: View) -> Decision:
     """What should happen to the pods of a valid job that has not ended."""
     if view.job.spec.run_policy.suspend:
-        return Decision(stop=tuple(_running(view)))
-    tidy = Decision(stop=tuple(_superseded(view)), wake=_next_loss(view.pods, view.now))
+        wake = next_loss(view.pods, view.now)
+        return Decision(stop=tuple(_running(view)), abandon=lost_pods(view.pods, view.now), wake=wake)
+    tidy = _tidy(view)
     coordinator = view.newest.get(COORDINATOR)
     if coordinator is not None and coordinator.phase == "Succeeded":
         return replace(tidy, end=End(True, "Completed", end_message(coordinator)))
     first = next(iter(view.failures), None)
     if first is not None and first.action == "Fail":
         return replace(tidy, failure=first, end=End(False, first.kind.name, str(first)))
+    missed = next((deadline for deadline in deadlines(view) if deadline.at <= view.now), None)
+    if missed is not None:
+        return replace(tidy, end=End(False, missed.reason, missed.message))
     if view.told_end or _former_group_alive(view):
         return tidy
     return _restart_group(view, first, tidy) if first is not None and first.ends_attempt else _fill(view, tidy)
@@ -82,15 +89,39 @@ def _running(view: View) -> Iterator[PodFacts]:
     return (pod for pod in view.pods if pod.alive(view.now) and pod.leaves_by is None)
 
 
+def _tidy(view: View) -> Decision:
+    """What has to go in any case, and when to look again."""
+    moments = (deadline.at for deadline in deadlines(view))
+    lost = lost_pods(view.pods, view.now)
+    return Decision(
+        stop=tuple(_superseded(view)),
+        abandon=tuple(pod for pod in lost if _successors(view, pod) or _misplaced(view, pod)),
+        wake=_earliest(next_loss(view.pods, view.now), *moments),
+    )
+
+
 def _superseded(view: View) -> Iterator[PodFacts]:
     """Running pods that have a successor or no place any more, and ended ones but the last: its log may be wanted."""
     for pod in view.pods:
-        later = sum(other.slot == pod.slot and other.number > pod.number for other in view.pods)
-        former = pod.attempt < view.history.attempt and pod.slot != PREPARE
-        misplaced = former or (pod.role == "worker" and pod.slot[1] >= view.job.spec.workers.replicas)
-        unwanted = pod.alive(view.now) and (later or misplaced)
+        later = _successors(view, pod)
+        unwanted = pod.alive(view.now) and (later or _misplaced(view, pod))
         if pod.leaves_by is None and (unwanted or later > 1):
             yield pod
+
+
+def _successors(view: View, pod: PodFacts) -> int:
+    return sum(other.slot == pod.slot and other.number > pod.number for other in view.pods)
+
+
+def _misplaced(view: View, pod: PodFacts) -> bool:
+    """Whether a pod is of a former attempt, or the job has been scaled down below it."""
+    former = pod.attempt < view.history.attempt and pod.slot != PREPARE
+    return former or (pod.role == "worker" and pod.slot[1] >= view.job.spec.workers.replicas)
+
+
+def lost_pods(pods: Iterable[PodFacts], now: datetime) -> tuple[PodFacts, ...]:
+    """The pods whose node is gone: they stay until it is back, unless they are deleted by force."""
+    return tuple(pod for pod in pods if pod.lost(now))
 
 
 def _former_group_alive(view: View) -> bool:
@@ -99,7 +130,7 @@ def _former_group_alive(view: View) -> bool:
     return any(pod.alive(view.now) for pod in former)
 
 
-def _next_loss(pods: Iterable[PodFacts], now: datetime) -> datetime | None:
+def next_loss(pods: Iterable[PodFacts], now: datetime) -> datetime | None:
     """When the first of the pods that are being deleted will be taken for lost."""
     return min((pod.leaves_by + LOST_AFTER for pod in pods if pod.leaves_by and pod.alive(now)), default=None)
 
@@ -108,11 +139,11 @@ def _restart_group(view: View, failure: Failure, tidy: Decision) -> Decision:
     """Stop what is left of the attempt; once all has ended and the back-off is over, start the next one."""
     stop = {pod.name: pod for pod in (*tidy.stop, *_running(view)) if pod.slot != PREPARE}
     decision = replace(tidy, stop=tuple(stop.values()), failure=failure)
-    cost = price(failure, view.job.spec.fault_tolerance, view.history.restarts)
+    cost = price(failure, view.job.spec.fault_tolerance, view.history.restarts, view.committed)
     if cost is None:
         return replace(decision, end=_one_too_many(view, failure))
     if cost.due is not None and cost.due > view.now:
-        return replace(decision, wake=_earlier(tidy.wake, cost.due))
+        return replace(decision, wake=_earliest(tidy.wake, cost.due))
     if any(pod.alive(view.now) for pod in view.pods if pod.slot != PREPARE):
         return decision
     attempt = view.history.attempt + 1
@@ -140,11 +171,11 @@ def _replace(view: View, failure: Failure, decision: Decision, restarts: Restart
     if view.is_echo(failure) and view.coordinator is None and not _starts_coordinator(decision):
         return decision
     decision = replace(decision, failure=failure)
-    cost = price(failure, view.job.spec.fault_tolerance, restarts)
+    cost = price(failure, view.job.spec.fault_tolerance, restarts, view.committed)
     if cost is None:
         return replace(decision, end=_one_too_many(view, failure), start=())
     if cost.due is not None and cost.due > view.now:
-        return replace(decision, wake=_earlier(decision.wake, cost.due))
+        return replace(decision, wake=_earliest(decision.wake, cost.due))
     return _with_start(decision, Start(failure.pod.slot, view.history.attempt, cost.restarts))
 
 
@@ -157,10 +188,8 @@ def _starts_coordinator(decision: Decision) -> bool:
 
 
 def _one_too_many(view: View, failure: Failure) -> End:
-    limit = view.job.spec.fault_tolerance.backoff_limit
-    message = f"{failure}; faultTolerance.backoffLimit of {limit} restarts is reached"
-    return End(False, "BackoffLimitExceeded", message)
+    return End(False, "BackoffLimitExceeded", f"{failure}; {one_too_many(view.job.spec.fault_tolerance)}")
 
 
-def _earlier(first: datetime | None, second: datetime | None) -> datetime | None:
-    return min((moment for moment in (first, second) if moment), default=None)
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment), default=None)

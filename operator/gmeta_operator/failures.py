@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gmeta_api.failures import Action, FailureClass, action_for, classify
+from gmeta_api.failures import NODE_FAULTS, Action, FailureClass, action_for, classify, rule_for
 from gmeta_api.spec import FaultToleranceSpec
 from gmeta_api.status import RestartCounts
 from gmeta_operator.pods import PREPARE, PodFacts
@@ -14,12 +14,13 @@ MAX_DOUBLINGS = 30
 
 @dataclass(frozen=True)
 class Failure:
-    """A pod that has failed, when, what it was taken for and what is done about it."""
+    """A pod that has failed, when, what it was taken for, what is done about it and the rule that says so, if any."""
 
     pod: PodFacts
     at: datetime
     kind: FailureClass
     action: Action
+    rule: str | None = None
 
     @property
     def ends_attempt(self) -> bool:
@@ -28,6 +29,13 @@ class Failure:
             return False
         report = self.pod.last_report
         return self.kind.ends_attempt or (report is not None and report.finished is not None)
+
+    @property
+    def node_fault(self) -> str | None:
+        """What is held against the pod's node, if anything."""
+        if self.pod.reason in NODE_FAULTS:
+            return self.pod.reason
+        return "NodeLost" if not self.pod.ended else None
 
     def __str__(self) -> str:
         ended = "was lost" if self.pod.exit_code is None else f"ended with exit code {self.pod.exit_code}"
@@ -50,39 +58,53 @@ class Price:
 
 def failure_of(pod: PodFacts, rules: FaultToleranceSpec, now: datetime) -> Failure:
     """The failure of a pod that has failed or was lost."""
-    kind = classify(pod.exit_code, pod.reason)
-    action = action_for(pod.exit_code, pod.reason, kind, rules.rules)
-    return Failure(pod, pod.ended_at or pod.leaves_by or now, kind, action)
+    rule = rule_for(pod.end, rules.rules)
+    at = pod.ended_at or pod.leaves_by or now
+    return Failure(pod, at, classify(pod.end), action_for(pod.end, rules.rules), rule.name if rule else None)
 
 
-def price(failure: Failure, limits: FaultToleranceSpec, before: RestartCounts) -> Price | None:
-    """What the restart after a failure costs; None where it is one too many."""
+def price(failure: Failure, limits: FaultToleranceSpec, before: RestartCounts, step: int) -> Price | None:
+    """What the restart after a failure costs; None where it is one too many.
+
+    Args:
+        failure: the failure.
+        limits: what the manifest allows.
+        before: the counts so far.
+        step: of the newest commit. One that is newer than at the last counted restart is progress: the back-off begins
+            anew, and so does the budget.
+    """
     if failure.action == "RestartUncounted":
         return Price(one_uncounted(before))
-    counted = before.counted + 1
-    if counted > limits.backoff_limit:
+    futile = before.without_progress if step <= before.at_step else 0
+    if futile >= limits.backoff_limit:
         return None
-    wait = timedelta(seconds=back_off(limits, before.counted))
-    return Price(RestartCounts(counted=counted, uncounted=before.uncounted), failure.at + wait)
+    changes = {"counted": before.counted + 1, "without_progress": futile + 1, "at_step": step}
+    wait = timedelta(seconds=back_off(limits, futile))
+    return Price(before.model_copy(update=changes), failure.at + wait)
 
 
-def outlook(failure: Failure, limits: FaultToleranceSpec, before: RestartCounts) -> str:
+def outlook(failure: Failure, limits: FaultToleranceSpec, before: RestartCounts, step: int) -> str:
     """What comes after a failure, in words."""
-    cost = price(failure, limits, before)
+    cost = price(failure, limits, before, step)
     if cost is None:
-        return f"faultTolerance.backoffLimit of {limits.backoff_limit} restarts is reached"
+        return one_too_many(limits)
     if cost.due is None:
         return "starting again, not counted against faultTolerance.backoffLimit"
-    return f"restart {cost.restarts.counted} of {limits.backoff_limit} at {to_text(cost.due)}"
+    return f"restart {cost.restarts.without_progress} of {limits.backoff_limit} at {to_text(cost.due)}"
+
+
+def one_too_many(limits: FaultToleranceSpec) -> str:
+    """Why there is no further restart."""
+    return f"faultTolerance.backoffLimit of {limits.backoff_limit} restarts without a new commit is reached"
 
 
 def one_uncounted(before: RestartCounts) -> RestartCounts:
     """The counts after a restart that costs nothing."""
-    return RestartCounts(counted=before.counted, uncounted=before.uncounted + 1)
+    return before.model_copy(update={"uncounted": before.uncounted + 1})
 
 
 def back_off(limits: FaultToleranceSpec, former: int) -> int:
-    """Seconds that a counted restart waits after so many former ones."""
+    """Seconds that a counted restart waits after so many former ones without progress."""
     doublings = min(former, MAX_DOUBLINGS)
     return min(limits.max_backoff_seconds, limits.restart_backoff_seconds << doublings)
 

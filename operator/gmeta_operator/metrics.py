@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from gmeta_operator.client import ApiError
+from gmeta_operator.goodput_metrics import GoodputOfJobs
 
 STATES = ("Pending", "Preparing", "Running", "Restarting", "Suspended", "Succeeded", "Failed")
 OTHER = "Other"
@@ -55,14 +56,19 @@ class OperatorMetrics:
         GCCollector(registry=self.registry)
 
     def show_jobs(self, jobs: Callable[[], Iterable[Resource]]) -> None:
-        """Add the number of jobs by state, and when their exports were made; looked up at every scrape."""
+        """Add the jobs by state, when their exports were made, and their goodput; looked up at every scrape."""
         self.registry.register(_JobsByState(jobs))
         self.registry.register(_Exports(jobs))
+        self.registry.register(GoodputOfJobs(jobs))
 
     def show_queue(self, waiting: Callable[[], int], retrying: Callable[[], int]) -> None:
         """Add how many jobs wait for a pass, and of how many the last pass has failed."""
         self._gauge("queue_depth", "Jobs that wait for a pass.").set_function(waiting)
         self._gauge("queue_retrying", "Jobs whose last pass has failed.").set_function(retrying)
+
+    def show_leadership(self, leading: Callable[[], bool]) -> None:
+        """Add whether this operator leads."""
+        self._gauge("leader", "1 for the operator that leads, 0 for one that stands by.").set_function(leading)
 
     @contextmanager
     def reconciling(self, waited: float) -> Iterator[None]:

@@ -1,23 +1,20 @@
 """Observing a job: what the watches have told, checked against the API server where a mistake would cost a pod."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from gmeta_api.objects import JOB_LABEL, ROLE_LABEL
 from gmeta_operator.api_server import ApiServer
-from gmeta_operator.metrics import OperatorMetrics
+from gmeta_operator.nodes import nodes_to_avoid
 from gmeta_operator.pods import COORDINATOR, PodFacts, pod_facts
+from gmeta_operator.poller import Poller
 from gmeta_operator.reconcile import Observed
-from gmeta_operator.report import Report
-from gmeta_operator.store import Key, Store, uid
+from gmeta_operator.store import Key, Resource, Store, uid
 from gmeta_operator.trouble import Trouble
 
-POLL_SECONDS = 5.0
 RELIST_SECONDS = 300.0
 """How long a missed event may go unnoticed."""
-
-Ask = Callable[[str], Awaitable[Report | None]]
 
 
 @dataclass
@@ -27,17 +24,13 @@ class Memory:
     Attributes:
         uid: of the job.
         read: when the job and its pods were read from the API server last.
-        polled: when its coordinator was asked last.
         seen: monotonic time at which a new job was first heard of, until its first pods are made.
-        report: what its coordinator said last.
         group_gone: the manifest's generation for which its PodGroup was removed.
     """
 
     uid: str
     read: datetime | None = None
-    polled: datetime | None = None
     seen: float | None = None
-    report: Report | None = None
     group_gone: int | None = None
 
 
@@ -48,15 +41,13 @@ class Observer:
     Attributes:
         api: what is so.
         store: what the watches have told.
-        ask: asks the coordinator at an address for its status document.
-        metrics: what is counted.
+        poller: what the coordinators have said.
         clock: the time.
     """
 
     api: ApiServer
     store: Store
-    ask: Ask
-    metrics: OperatorMetrics
+    poller: Poller
     clock: Callable[[], datetime]
 
     async def catch_up(self, key: Key, memory: Memory) -> bool:
@@ -84,32 +75,26 @@ class Observer:
             self.store.put_job(job)
         memory.read = self.clock()
 
-    async def poll(self, key: Key, memory: Memory) -> None:
-        """Ask the coordinator how far it is, unless it was asked just now."""
-        coordinator = self.coordinator(key, memory)
-        now = self.clock()
-        recently = memory.polled is not None and (now - memory.polled).total_seconds() < POLL_SECONDS
-        if coordinator is None or coordinator.address is None or recently:
-            return
-        memory.polled = now
-        answer = await self.ask(coordinator.address)
-        self.metrics.polled(answered=answer is not None)
-        memory.report = answer or memory.report
-
-    def coordinator(self, key: Key, memory: Memory) -> PodFacts | None:
-        """The coordinator's pod, if it can be asked."""
-        pods = self.store.pods(key, memory.uid)
-        found = [pod_facts(pod) for pod in pods if pod["metadata"]["labels"][ROLE_LABEL] == COORDINATOR[0]]
-        asked = (pod for pod in found if pod.ready and not pod.ended)
-        return max(asked, key=lambda pod: pod.number, default=None)
+    def aim(self, key: Key, memory: Memory) -> None:
+        """Have the coordinator asked from now on, if there is one."""
+        self.poller.aim(key, memory.uid, coordinator_address(self.store.pods(key, memory.uid)))
 
     def observe(self, key: Key, memory: Memory, trouble: Trouble | None = None) -> Observed | None:
         """What is known of a job; None if it is gone or going, or another one has its name."""
         job = self.store.job(key)
         if job is None or uid(job) != memory.uid or "deletionTimestamp" in job["metadata"]:
             return None
+        avoid = nodes_to_avoid(self.store.avoided_nodes(), self.clock())
         gone = memory.group_gone == job["metadata"].get("generation", 0)
-        return Observed(job, self._pods(key, memory), memory.report, trouble, gone)
+        report = self.poller.report(key, memory.uid)
+        return Observed(job, self._pods(key, memory), report, trouble, avoid, gone)
 
     def _pods(self, key: Key, memory: Memory) -> tuple[PodFacts, ...]:
         return tuple(pod_facts(pod) for pod in self.store.pods(key, memory.uid))
+
+
+def coordinator_address(pods: Iterable[Resource]) -> str | None:
+    """Where the coordinator among a job's pods can be asked, if it can."""
+    found = [pod_facts(pod) for pod in pods if pod["metadata"]["labels"][ROLE_LABEL] == COORDINATOR[0]]
+    asked = max((pod for pod in found if pod.ready and not pod.ended), key=lambda pod: pod.number, default=None)
+    return asked.address if asked is not None else None

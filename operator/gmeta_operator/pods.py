@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from gmeta_api.failures import DISRUPTION, End
 from gmeta_api.objects import (
     ATTEMPT_LABEL,
     COUNTED_ANNOTATION,
+    FUTILE_ANNOTATION,
     GENERATION_ANNOTATION,
     INDEX_LABEL,
     ROLE_LABEL,
+    STEP_ANNOTATION,
     UNCOUNTED_ANNOTATION,
 )
 from gmeta_api.objects.scheduling import KUEUE_GROUP_LABEL, KUEUE_RETRIABLE_ANNOTATION
@@ -50,6 +53,7 @@ class PodFacts:
         message: last words of its container, or what Kubernetes says about its end.
         ended_at: when its container ended; where none was ever run, when the pod is known to have changed last.
         waiting: why it does not run yet.
+        conditions: its conditions that are true.
         unseen: set where no scheduler has looked at it.
         group: its group, where Kueue admits it with others.
         released: whether it says to Kueue that its group has ended.
@@ -71,6 +75,7 @@ class PodFacts:
     message: str | None = None
     ended_at: datetime | None = None
     waiting: Waiting | None = None
+    conditions: frozenset[str] = frozenset()
     unseen: Unseen | None = None
     group: str | None = None
     released: bool = False
@@ -89,6 +94,11 @@ class PodFacts:
     def ended(self) -> bool:
         """Whether its container has ended for good."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def end(self) -> End:
+        """How it has ended, as far as that decides what is done about it."""
+        return End(self.exit_code, self.reason, self.message or "", self.conditions, told=self.leaves_by is not None)
 
     @property
     def last_report(self) -> Report | None:
@@ -117,9 +127,7 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         uid=metadata["uid"],
         slot=(labels[ROLE_LABEL], int(labels[INDEX_LABEL])),
         attempt=int(labels[ATTEMPT_LABEL]),
-        restarts=RestartCounts(
-            counted=int(annotations.get(COUNTED_ANNOTATION, 0)), uncounted=int(annotations.get(UNCOUNTED_ANNOTATION, 0))
-        ),
+        restarts=_restarts(annotations),
         generation=int(annotations.get(GENERATION_ANNOTATION, 0)),
         phase=status.get("phase", "Pending"),
         ready=bool(container.get("ready")),
@@ -127,13 +135,23 @@ def pod_facts(pod: Mapping[str, Any]) -> PodFacts:
         address=status.get("podIP"),
         leaves_by=from_text(metadata.get("deletionTimestamp")),
         exit_code=ended.get("exitCode"),
-        reason=_preemption(status) or status.get("reason") or _own_reason(ended),
+        reason=_preemption(status) or status.get("reason") or _disruption(status) or _own_reason(ended),
         message=ended.get("message") or status.get("message"),
         ended_at=from_text(ended.get("finishedAt") or _last_change(pod)),
         waiting=read_waiting(pod, container),
         unseen=unseen(pod),
         group=labels.get(KUEUE_GROUP_LABEL),
         released=annotations.get(KUEUE_RETRIABLE_ANNOTATION) == "false",
+        conditions=frozenset(each["type"] for each in status.get("conditions", ()) if each["status"] == "True"),
+    )
+
+
+def _restarts(annotations: Mapping[str, str]) -> RestartCounts:
+    return RestartCounts(
+        counted=int(annotations.get(COUNTED_ANNOTATION, 0)),
+        uncounted=int(annotations.get(UNCOUNTED_ANNOTATION, 0)),
+        without_progress=int(annotations.get(FUTILE_ANNOTATION, 0)),
+        at_step=int(annotations.get(STEP_ANNOTATION, 0)),
     )
 
 
@@ -145,6 +163,12 @@ def _last_change(pod: Mapping[str, Any]) -> str | None:
     made: str | None = pod["metadata"].get("creationTimestamp")
     changes = (each.get("lastTransitionTime") for each in status.get("conditions", ()))
     return max((change for change in changes if change), default=made)
+
+
+def _disruption(status: Mapping[str, Any]) -> str | None:
+    """Why the cluster ends the pod, such as PreemptionByScheduler."""
+    found = (each for each in status.get("conditions", ()) if each["type"] == DISRUPTION and each["status"] == "True")
+    return next((each.get("reason") for each in found), None)
 
 
 def _own_reason(ended: Mapping[str, Any]) -> str | None:

@@ -18,15 +18,20 @@ from gmeta_api.objects import (
 from gmeta_api.plan import Plan as ProcessPlan
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
+from gmeta_api.spec.run_policy import RunPolicySpec
 from gmeta_api.status import Condition
 from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
-from gmeta_operator.decide import Decision, Start, after_refusal, decide
+from gmeta_operator.deadlines import expiry
+from gmeta_operator.decide import Decision, Start, after_refusal, decide, lost_pods, next_loss
 from gmeta_operator.gangs import group_to_remove, releases
+from gmeta_operator.goodput import with_goodput
 from gmeta_operator.history import has_ended, read_history
+from gmeta_operator.nodes import nodes_to_avoid
 from gmeta_operator.pods import PREPARE, PodFacts
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
+from gmeta_operator.times import read_times
 from gmeta_operator.trouble import Trouble
 from gmeta_operator.validity import checked, validity_condition
 from gmeta_operator.view import View
@@ -41,6 +46,7 @@ class Observed:
         pods: its pods.
         report: the newest status document of its coordinator.
         trouble: why a child could not be made just now; nothing is made then.
+        avoid: nodes on which pods of any job have failed lately.
         group_gone: whether its PodGroup has been removed since the manifest was changed last.
     """
 
@@ -48,6 +54,7 @@ class Observed:
     pods: tuple[PodFacts, ...] = ()
     report: Report | None = None
     trouble: Trouble | None = None
+    avoid: tuple[str, ...] = ()
     group_gone: bool = False
 
 
@@ -64,6 +71,8 @@ class Plan:
         status: the whole status; None where it is as it should be.
         releases: pods that are to tell Kueue that their group has ended.
         deletes: pods to be deleted. The status is written before: it has to tell what goes with them.
+        forced: lost pods to be deleted without waiting for their node, which cannot end them.
+        expired: whether the job itself is to be deleted.
         removes: the PodGroup, if it is to go.
         wake: when to look again if nothing happens until then.
     """
@@ -76,8 +85,15 @@ class Plan:
     status: dict[str, Any] | None = None
     releases: tuple[PodFacts, ...] = ()
     deletes: tuple[PodFacts, ...] = ()
+    forced: tuple[PodFacts, ...] = ()
+    expired: bool = False
     removes: Object | None = None
     wake: datetime | None = None
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether it makes or deletes what could be wrong if the watches are late."""
+        return bool(self.creates or self.deletes or self.forced or self.removes or self.expired)
 
 
 def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -86,28 +102,38 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     generation = observed.job["metadata"].get("generation", 0)
     invalid = validity_condition(observed.job, generation, now, _previous_validity(before))
     if has_ended(before):
-        return _without_group(_after_the_end(observed), observed, now)
+        return _without_group(_after_the_end(observed, now), observed, now)
     job, _ = checked(observed.job)
     if job is None:
         return _invalid(observed, invalid, now)
     history = read_history(before, observed.pods, suspend=job.spec.run_policy.suspend)
-    view = View(job, observed.pods, history, now, observed.report, observed.trouble)
+    times = read_times(observed.job, suspend=job.spec.run_policy.suspend)
+    view = View(job, observed.pods, history, now, observed.report, observed.trouble, times)
     decision = decide(view) if observed.trouble is None else after_refusal(decide(view))
-    status = active_status(view, decision, observed.job, invalid)
+    status = with_goodput(active_status(view, decision, observed.job, invalid), view, decision, observed.job)
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
     plan = Plan(
         observed.job,
         events=tuple(_events(observed.job, before, status, now)),
         status=None if status == before else status,
         deletes=stop,
-        wake=min((each for each in (decision.wake, view.next_overlooked) if each), default=None),
+        forced=decision.abandon,
+        wake=_wake(view, decision),
     )
     if decision.end is not None:
         return plan
     if job.spec.run_policy.suspend:
         return _without_group(plan, observed, now)
+    avoid = {*observed.avoid, *nodes_to_avoid(status.get("avoidedNodes", ()), now)}
     former = tuple(releases(observed.pods, from_attempt=history.attempt))
-    return _with_children(replace(plan, releases=former), view, decision, settings)
+    return _with_children(replace(plan, releases=former), view, decision, settings, tuple(sorted(avoid)))
+
+
+def _wake(view: View, decision: Decision) -> datetime | None:
+    """When to look again: at once after the end, since what comes then has times of its own."""
+    if decision.end is not None:
+        return view.now
+    return min((each for each in (decision.wake, view.next_overlooked) if each), default=None)
 
 
 def _without_group(plan: Plan, observed: Observed, now: datetime) -> Plan:
@@ -116,7 +142,7 @@ def _without_group(plan: Plan, observed: Observed, now: datetime) -> Plan:
     return replace(plan, releases=tuple(releases(observed.pods, from_attempt=None)), removes=removes)
 
 
-def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings) -> Plan:
+def _with_children(plan: Plan, view: View, decision: Decision, settings: Settings, avoid: tuple[str, ...]) -> Plan:
     """The plan with pods to be made, and with what pods share where it is missing or the manifest has changed."""
     generation = plan.job["metadata"].get("generation", 0)
     touch = _touch(plan.job, view.coordinator, generation) if view.coordinator not in decision.stop else None
@@ -124,7 +150,7 @@ def _with_children(plan: Plan, view: View, decision: Decision, settings: Setting
         return plan
     attempt = decision.start[0].attempt if decision.start else view.history.attempt
     processes = cluster_plan(view.job, attempt)
-    creates = tuple(_pod(view.job, processes, start, generation, settings) for start in decision.start)
+    creates = tuple(_pod(view.job, processes, start, generation, settings, avoid) for start in decision.start)
     shared = shared_objects(view.job, processes, settings.own_namespace, settings.monitoring_namespaces)
     group = None if PREPARE in view.slots else pod_group(view.job)
     return replace(plan, applies=(*shared, *((group,) if group else ())), touch=touch, creates=creates)
@@ -143,9 +169,16 @@ def _touch(job: Mapping[str, Any], coordinator: PodFacts | None, generation: int
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {**identity, "annotations": annotations}}
 
 
-def _pod(job: MetaTrainingJob, processes: ProcessPlan, start: Start, generation: int, settings: Settings) -> Object:
+def _pod(
+    job: MetaTrainingJob,
+    processes: ProcessPlan,
+    start: Start,
+    generation: int,
+    settings: Settings,
+    avoid: tuple[str, ...],
+) -> Object:
     process = next(each for each in processes.processes if _slot(each) == start.slot)
-    return pod(job, process, Incarnation(start.attempt, start.restarts, generation), settings.pods)
+    return pod(job, process, Incarnation(start.attempt, start.restarts, generation, avoid), settings.pods)
 
 
 def _slot(process: Process) -> tuple[str, int]:
@@ -174,10 +207,20 @@ def _others(before: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     return (each for each in before.get("conditions", ()) if each["type"] != "Invalid")
 
 
-def _after_the_end(observed: Observed) -> Plan:
-    """A job that has ended makes nothing again; what its policy does not keep goes."""
-    policy = observed.job["spec"].get("runPolicy", {}).get("cleanPodPolicy", "Running")
-    return Plan(observed.job, deletes=_cleaned(policy, observed.pods))
+def _after_the_end(observed: Observed, now: datetime) -> Plan:
+    """A job that has ended makes nothing again; what its policy does not keep goes, in the end the job itself."""
+    job, _ = checked(observed.job)
+    policy = job.spec.run_policy if job is not None else RunPolicySpec()
+    expires = expiry(observed.job["status"], policy)
+    if expires is not None and expires <= now:
+        return Plan(observed.job, expired=True)
+    moments = (moment for moment in (expires, next_loss(observed.pods, now)) if moment is not None)
+    return Plan(
+        observed.job,
+        deletes=_cleaned(policy.clean_pod_policy, observed.pods),
+        forced=lost_pods(observed.pods, now),
+        wake=min(moments, default=None),
+    )
 
 
 def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[PodFacts, ...]:

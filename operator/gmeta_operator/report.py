@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from gmeta_api.status import LARGEST, Count, ExportStatus, LastCheckpoint, Progress, ShortText
+from gmeta_api.status import LARGEST, Count, ExportStatus, LastCheckpoint, Progress, Seconds, ShortText
 from gmeta_operator.timestamps import to_text
 
 
@@ -81,6 +81,18 @@ class ReportedEnd(_Part):
     exit_code: int
 
 
+class ReportedGoodput(_Part):
+    """Where the time of training went, over all attempts."""
+
+    training: bool = False
+    productive_seconds: Seconds = 0.0
+    commit_seconds: Seconds = 0.0
+    input_seconds: Seconds = 0.0
+    straggler_seconds: Seconds = 0.0
+    rework_seconds: Seconds = 0.0
+    regroup_seconds: Seconds = 0.0
+
+
 class Report(_Part):
     """What the coordinator says."""
 
@@ -89,6 +101,7 @@ class Report(_Part):
     commit: ReportedCommit | None = None
     last_evaluation: ReportedEvaluation | None = None
     export: ReportedExport | None = None
+    goodput: ReportedGoodput | None = None
     finished: ReportedEnd | None = None
 
     @property

@@ -1,5 +1,7 @@
 """What the operator is told by its environment."""
 
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +15,9 @@ class Settings:
     Attributes:
         pods: image of the jobs' pods, and when it is pulled.
         namespaces: namespaces whose jobs are served; none for all.
-        own_namespace: namespace that the operator runs in, which the jobs' network policies let in.
+        own_namespace: namespace that the operator and its Lease are in, which the jobs' network policies let in.
+        lease: name of the Lease that the operators of a cluster share; only its holder works.
+        pod: name of the pod that the operator runs in; else a name that is no other operator's.
         monitoring_namespaces: namespaces that the jobs' network policies let in to the ports with metrics.
         probe_port: port of /healthz, /readyz and /metrics.
     """
@@ -21,6 +25,8 @@ class Settings:
     pods: PodDefaults
     namespaces: tuple[str, ...] = ()
     own_namespace: str = "default"
+    lease: str = "gmeta-operator"
+    pod: str = "operator"
     monitoring_namespaces: tuple[str, ...] = ()
     probe_port: int = 8080
 
@@ -41,6 +47,8 @@ class Settings:
             pods=PodDefaults(image, environment.get("GMETA_WORKER_IMAGE_PULL_POLICY") or None),
             namespaces=_names(environment.get("GMETA_NAMESPACES", "")),
             own_namespace=environment.get("GMETA_OPERATOR_NAMESPACE") or "default",
+            lease=environment.get("GMETA_LEASE_NAME") or "gmeta-operator",
+            pod=environment.get("GMETA_POD_NAME") or f"{socket.gethostname()}-{secrets.token_hex(4)}",
             monitoring_namespaces=_names(environment.get("GMETA_MONITORING_NAMESPACES", "")),
             probe_port=int(port),
         )

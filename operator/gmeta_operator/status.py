@@ -8,10 +8,13 @@ from gmeta_api.status import Condition, LastFailure
 from gmeta_operator.conditions import activity, aspects, to_conditions
 from gmeta_operator.decide import Decision
 from gmeta_operator.failures import Failure, last_words
-from gmeta_operator.pods import COORDINATOR
+from gmeta_operator.nodes import avoided_nodes
+from gmeta_operator.pods import COORDINATOR, PREPARE
 from gmeta_operator.report import Report, checkpoint_status, export_status, progress_status
 from gmeta_operator.timestamps import to_text
 from gmeta_operator.view import View
+
+BEGINNINGS = ("startTime", "runningTime")
 
 
 def active_status(view: View, decision: Decision, resource: Mapping[str, Any], invalid: Condition) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def active_status(view: View, decision: Decision, resource: Mapping[str, Any], i
     own = invalid.model_dump(by_alias=True, exclude_none=True)
     conditions = to_conditions(aspects(view, decision), before, generation, view.now)
     status = {
-        **_carried(before),
+        **_carried(before, suspended=view.job.spec.run_policy.suspend),
         **_state(view, decision),
         "conditions": [own, *conditions],
         "observedGeneration": generation,
@@ -29,16 +32,19 @@ def active_status(view: View, decision: Decision, resource: Mapping[str, Any], i
         "workers": _workers(view, decision),
         "selector": worker_selector(view.job.metadata.name),
         "restarts": _restarts(view, decision),
-        **_reported(_newest_report(view)),
+        **_reported(newest_report(view)),
         **_times(view, decision, before),
     }
     if decision.failure is not None:
         status["lastFailure"] = _last_failure(decision.failure, view.report)
-    return status
+    avoided = avoided_nodes(before.get("avoidedNodes", ()), view.failures, view.job.spec.fault_tolerance, view.now)
+    return status | ({"avoidedNodes": avoided} if avoided else {})
 
 
-def _carried(before: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("startTime", "progress", "lastCheckpoint", "export", "lastFailure")
+def _carried(before: Mapping[str, Any], *, suspended: bool) -> dict[str, Any]:
+    """What is kept until something else is known. A job that is resumed begins anew."""
+    times = () if suspended else BEGINNINGS
+    kept = (*times, "progress", "lastCheckpoint", "export", "lastFailure", "leaderEpoch")
     return {name: before[name] for name in kept if name in before}
 
 
@@ -58,10 +64,12 @@ def _workers(view: View, decision: Decision) -> dict[str, Any]:
 
 def _restarts(view: View, decision: Decision) -> dict[str, Any]:
     counts = [view.history.restarts, *(start.restarts for start in decision.start)]
-    return {"counted": max(each.counted for each in counts), "uncounted": max(each.uncounted for each in counts)}
+    last = max(counts, key=lambda each: (each.counted, each.uncounted))
+    return last.model_dump(by_alias=True)
 
 
-def _newest_report(view: View) -> Report | None:
+def newest_report(view: View) -> Report | None:
+    """What the coordinator has said last, its last words above all."""
     coordinator = view.newest.get(COORDINATOR)
     last = coordinator.last_report if coordinator is not None else None
     return last or view.report
@@ -79,13 +87,16 @@ def _reported(report: Report | None) -> dict[str, Any]:
 
 
 def _times(view: View, decision: Decision, before: Mapping[str, Any]) -> dict[str, Any]:
-    started = any(pod.role == "worker" and (pod.ready or pod.ended) for pod in view.pods)
-    times: dict[str, Any] = {}
-    if started and "startTime" not in before:
-        times["startTime"] = to_text(view.now)
-    if decision.end is not None:
-        times["completionTime"] = to_text(view.now)
-    return times
+    suspended = view.job.spec.run_policy.suspend
+    current = [pod for pod in view.pods if pod.role == "worker" and pod.attempt == view.history.attempt]
+    happened = {
+        "startTime": any(pod.ready or pod.ended for pod in current) and not suspended,
+        "runningTime": all(view.runs(view.newest.get(slot)) for slot in view.slots)
+        and PREPARE not in view.slots
+        and not suspended,
+        "completionTime": decision.end is not None,
+    }
+    return {name: to_text(view.now) for name, so in happened.items() if so and name not in before}
 
 
 def _last_failure(failure: Failure, report: Report | None) -> dict[str, Any]:
@@ -98,6 +109,8 @@ def _last_failure(failure: Failure, report: Report | None) -> dict[str, Any]:
         failure_class=failure.kind.name,
         rank=pod.slot[1] if pod.role == "worker" else None,
         step=report.step if report is not None else None,
+        action=failure.action,
+        rule=failure.rule,
         message=last_words(pod).removeprefix(": ") or None,
         time=to_text(failure.at),
     ).model_dump(by_alias=True, exclude_none=True)

@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from gmeta_api.objects import JOB_LABEL
+from gmeta_operator.essence import job_essence, pod_essence
 
 Key = tuple[str, str]
 """Namespace and name of a job."""
@@ -22,6 +24,7 @@ class Store:
         self._jobs: dict[Key, Resource] = {}
         self._pods: defaultdict[Key, dict[str, Resource]] = defaultdict(dict)
         self._gone: dict[str, None] = {}
+        self._avoiding: dict[Key, list[Resource]] = {}
 
     def job(self, key: Key) -> Resource | None:
         """The job, if it is known."""
@@ -30,6 +33,10 @@ class Store:
     def jobs(self) -> Iterable[Resource]:
         """All jobs."""
         return self._jobs.values()
+
+    def avoided_nodes(self) -> Iterable[Resource]:
+        """What the jobs' statuses hold against nodes."""
+        return chain.from_iterable(self._avoiding.values())
 
     def pods(self, key: Key, owner: str) -> list[Resource]:
         """The pods of the job with that uid, by name; a deleted job of the same name may have left others."""
@@ -61,19 +68,23 @@ class Store:
         """Take over a job, unless it is known to be gone."""
         key = _job_key(job)
         if self._is_news(job, self._jobs.get(key)):
-            self._jobs[key] = job
+            self._jobs[key] = job = job_essence(job)
+            self._avoiding.pop(key, None)
+            if avoided := job.get("status", {}).get("avoidedNodes"):
+                self._avoiding[key] = avoided
 
     def put_pod(self, pod: Resource) -> None:
         """Take over a pod, unless it is known to be gone."""
         pods, name = self._pods[_pod_key(pod)], pod["metadata"]["name"]
         if self._is_news(pod, pods.get(name)):
-            pods[name] = pod
+            pods[name] = pod_essence(pod)
 
     def drop_job(self, key: Key, uid_: str) -> None:
         """Forget a job that is gone; another one of its name stays."""
         self._forget(uid_)
         if key in self._jobs and uid(self._jobs[key]) == uid_:
             del self._jobs[key]
+            self._avoiding.pop(key, None)
 
     def drop_pod(self, key: Key, uid_: str) -> None:
         """Forget a pod that is gone; another one of its name stays."""

@@ -10,6 +10,7 @@ from gmeta_operator.failures import Failure, failure_of
 from gmeta_operator.history import History
 from gmeta_operator.pods import COORDINATOR, PREPARE, PodFacts, Slot
 from gmeta_operator.report import Report
+from gmeta_operator.times import NEVER, Times
 from gmeta_operator.trouble import Trouble
 from gmeta_operator.waiting import Waiting
 
@@ -25,6 +26,7 @@ class View:
         now: the time.
         report: what its coordinator said last.
         trouble: why a pod could not be made just now.
+        times: when what began.
     """
 
     job: MetaTrainingJob
@@ -33,6 +35,7 @@ class View:
     now: datetime
     report: Report | None = None
     trouble: Trouble | None = None
+    times: Times = NEVER
 
     @cached_property
     def workers(self) -> tuple[Slot, ...]:
@@ -66,6 +69,12 @@ class View:
         return pod if pod is not None and pod.alive(self.now) and pod.leaves_by is None else None
 
     @property
+    def committed(self) -> int:
+        """Step of the newest commit that is known; 0 before the first."""
+        told = self.report.commit.step if self.report is not None and self.report.commit is not None else 0
+        return max(told, self.history.committed)
+
+    @property
     def told_end(self) -> bool:
         """Whether the coordinator has told how the attempt ends, and only has to end itself."""
         report = self.report
@@ -80,6 +89,21 @@ class View:
         """Why a pod does not run yet, if that is known."""
         ignored = pod.unseen.overlooked(self.job.spec.scheduling, self.now) if pod.unseen is not None else None
         return pod.waiting or ignored
+
+    def why_not(self, pod: PodFacts | None) -> tuple[str, str]:
+        """Why a pod does not run, as reason and message."""
+        if pod is None:
+            return "Missing", "a pod has yet to be made"
+        if pod.phase == "Succeeded":
+            return "Completed", f"{pod.name} has done its work"
+        if pod.phase == "Failed":
+            return "Failed", f"{pod.name} has failed"
+        if pod.leaves_by is not None:
+            return "Terminating", f"{pod.name} is being deleted"
+        waiting = self.waiting(pod)
+        if waiting is not None:
+            return waiting.reason, f"{pod.name}: {waiting.message or waiting.reason}"
+        return "Pending", f"{pod.name} is pending"
 
     @property
     def next_overlooked(self) -> datetime | None:

@@ -7,17 +7,18 @@ import kopf
 
 from gmeta_api.crd import PLURAL
 from gmeta_api.objects import JOB_LABEL
-from gmeta_api.spec import GROUP, VERSION
+from gmeta_api.spec import GROUP, KIND, VERSION
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.settings import Settings
 from gmeta_operator.store import Store
+from gmeta_operator.watchdog import Watchdog
 from gmeta_operator.work_queue import WorkQueue
 
 SERVER_SECONDS = 300
 CLIENT_SECONDS = 310
 
 
-def watch(store: Store, queue: WorkQueue, metrics: OperatorMetrics) -> kopf.OperatorRegistry:
+def watch(store: Store, queue: WorkQueue, metrics: OperatorMetrics, watchdog: Watchdog) -> kopf.OperatorRegistry:
     """The handlers. Raw events only: anything that tracks changes would write annotations or finalizers."""
     registry = kopf.OperatorRegistry()
 
@@ -28,11 +29,13 @@ def watch(store: Store, queue: WorkQueue, metrics: OperatorMetrics) -> kopf.Oper
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def _job(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         metrics.heard(PLURAL)
+        watchdog.hear(KIND, event["type"], event["object"])
         queue.add(store.hear_job(event["type"], event["object"]))
 
     @kopf.on.event("", "v1", "pods", labels={JOB_LABEL: kopf.PRESENT}, registry=registry)
     async def _pod(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401  # kopf's keywords
         metrics.heard("pods")
+        watchdog.hear("Pod", event["type"], event["object"])
         queue.add(store.hear_pod(event["type"], event["object"]))
 
     return registry

@@ -23,6 +23,7 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: Counter[Key] = Counter()
+        self._last_end = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -31,6 +32,12 @@ class WorkQueue:
     def retrying(self) -> int:
         """How many keys have failed when they were last worked on."""
         return len(self._failures)
+
+    @property
+    def stalled(self) -> float:
+        """For how many seconds keys have waited and none was ended."""
+        oldest = next(iter(self._waiting.values()), None)
+        return 0.0 if oldest is None else time.monotonic() - max(oldest, self._last_end)
 
     def added(self, key: Key) -> float:
         """The monotonic time at which a key that is being worked on was added."""
@@ -65,6 +72,7 @@ class WorkQueue:
 
     def _release(self, key: Key, wake_after: float | None) -> None:
         self._active.pop(key, None)
+        self._last_end = time.monotonic()
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._again:

@@ -11,7 +11,7 @@ from gmeta_operator.gangs import release, releases
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_operator.pods import PodFacts, pod_facts
 from gmeta_operator.reconcile import Plan
-from gmeta_operator.store import Key, Resource, Store, owner_uid
+from gmeta_operator.store import Key, Resource, Store, owner_uid, uid
 from gmeta_operator.trouble import explained
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Writer:
             self.store.put_pod(await self.api.create(pod))
 
     async def tell(self, plan: Plan) -> None:
-        """Record the events, write the status, delete pods and the PodGroup.
+        """Record the events, write the status, delete pods and the PodGroup, and the job where its time is over.
 
         Raises:
             ApiError: a write was refused, and those after it are not tried.
@@ -60,8 +60,12 @@ class Writer:
             await self._release(pod, namespace)
         for pod in plan.deletes:
             await self.api.delete_pod(namespace, pod.name, pod.uid)
+        for pod in plan.forced:
+            await self.api.delete_pod(namespace, pod.name, pod.uid, force=True)
         if plan.removes is not None:
             await self.api.delete(plan.removes)
+        if plan.expired:
+            await self.api.delete_job(namespace, plan.job["metadata"]["name"], uid(plan.job))
 
     async def release_orphans(self, key: Key, pods: list[Resource]) -> None:
         """Let Kueue end the groups of pods whose job is gone: else it keeps them, and with them their names.

@@ -57,6 +57,7 @@ UPDATES = {
     "spec.training.seed": "spec.training={epochs: 10, seed: 1}",
     "spec.checkpoint.volume": "spec.checkpoint.volume=data",
     "spec.checkpoint.path": "spec.checkpoint.path=elsewhere",
+    "spec.runPolicy.managedBy": "spec.runPolicy.managedBy=kueue.x-k8s.io/multikueue",
     "spec.scheduling.gang.scheduler": "spec.scheduling.gang.scheduler=volcano",
 }
 
@@ -90,7 +91,10 @@ def rule_behind(message: str) -> tuple[str, str]:
 
 def blames(refusal: str, path: str, message: str) -> bool:
     """Whether a refusal of the server says this about this place; it quotes texts and numbers that it received."""
-    return re.search(rf"{re.escape(path)}: Invalid value: (\S+: )?{re.escape(message)}", refusal) is not None
+    return (
+        re.search(rf"{re.escape(path)}: Invalid value: (\S+: )?(.* evaluating rule: )?{re.escape(message)}", refusal)
+        is not None
+    )
 
 
 def test_every_rule_has_a_case() -> None:

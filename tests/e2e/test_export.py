@@ -8,6 +8,7 @@ import yaml
 from charts import ROOT, only
 from e2e_jobs import EXPORT, EXPORTED, Jobs, condition
 from e2e_node import NodeAgent
+from restart_counts import restarts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -35,7 +36,7 @@ def test_a_job_exports_what_it_has_trained_and_another_job_exports_it_again(jobs
     assert status["export"] == {**place, "step": first["step"], "created": first["created"]}
     told = f"every step was trained; step {first['step']} is exported to exports/movies of volume runs"
     assert condition(status, "Succeeded") == ("True", "Completed", told)
-    assert status["restarts"] == {"counted": 0, "uncounted": 0}, "no worker leaves before the export is whole"
+    assert restarts(status) == (0, 0), "no worker leaves before the export is whole"
 
     origin = {"volume": "runs", "path": "trained"}
     jobs.submit("again", training={"epochs": None, "phases": [EXPORT], "initFrom": origin})

@@ -11,6 +11,7 @@ from e2e_node import NodeAgent
 from e2e_ranks import Ranks
 from job_events import events_of
 from local_job import LocalJob
+from restart_counts import restarts
 from unavailable import unavailable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -78,7 +79,7 @@ def test_a_killed_rank_starts_again_in_its_pod_and_a_killed_coordinator_ends_non
     assert second == first + 1
     assert ranks.first_step(second) - killed < NEXT_STEP_SECONDS
     assert {name: pod["metadata"]["uid"] for name, pod in jobs.pods("ranks").items()} == before
-    assert jobs.status("ranks")["restarts"] == {"counted": 0, "uncounted": 0}
+    assert restarts(jobs.status("ranks")) == (0, 0)
     assert ranks.events("formed")[-1]["reason"] == "rank 1 (worker 1) ended with exit code 137"
 
     workers = [name for name in before if "-w" in name]
@@ -91,7 +92,7 @@ def test_a_killed_rank_starts_again_in_its_pod_and_a_killed_coordinator_ends_non
     assert ranks.rounds()[-1][0] == second
     status = jobs.wait_for_end("ranks", END_SECONDS)
     succeeded(jobs, "ranks", status)
-    assert status["restarts"] == {"counted": 1, "uncounted": 0}
+    assert restarts(status) == (1, 0)
     assert sorted(jobs.pods("ranks")) == sorted([*before, "ranks-coordinator-1"])
     assert ranks.samples() == EPOCHS * trained(alone)
 

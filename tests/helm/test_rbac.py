@@ -8,7 +8,7 @@ from charts import CASES, Helm, Objects, of_kind
 READ = {"get", "list", "watch"}
 APPLY = {"get", "create", "patch"}
 OPERATOR = {
-    ("gmeta.dev", "metatrainingjobs"): READ,
+    ("gmeta.dev", "metatrainingjobs"): READ | {"delete"},
     ("gmeta.dev", "metatrainingjobs/status"): {"get", "patch"},
     ("gmeta.dev", "metatrainingjobs/finalizers"): {"update"},
     ("", "pods"): READ | {"create", "patch", "delete"},
@@ -44,6 +44,19 @@ def test_cluster_wide_rights(helm: Helm) -> None:
     assert rights(role) == OPERATOR | {("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"}}
     assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "gmeta"}
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gmeta", "namespace": "gmeta-system"}]
+
+
+@pytest.mark.parametrize("case", ["default", "namespaces"])
+def test_the_lease_of_the_own_namespace_is_all_that_the_operator_may_change_there(helm: Helm, case: str) -> None:
+    objects = helm.objects(CASES[case])
+    ((role,), (binding,)) = (named(objects, kind, "gmeta-leader") for kind in ("Role", "RoleBinding"))
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert role["rules"] == [
+        {**leases, "verbs": ["create"]},
+        {**leases, "resourceNames": ["gmeta"], "verbs": ["get", "patch"]},
+    ]
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "gmeta-system"
+    assert binding["roleRef"]["name"] == "gmeta-leader"
 
 
 def test_rights_in_the_named_namespaces_only(helm: Helm) -> None:

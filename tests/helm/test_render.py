@@ -71,6 +71,8 @@ def test_what_a_default_release_holds(helm: Helm) -> None:
         "Deployment/gmeta",
         "NetworkPolicy/gmeta",
         "Pod/gmeta-test",
+        "Role/gmeta-leader",
+        "RoleBinding/gmeta-leader",
         "Service/gmeta",
         "ServiceAccount/gmeta",
     ]
@@ -126,6 +128,8 @@ def test_the_operator_is_told_its_settings(helm: Helm) -> None:
     assert found == {
         "GMETA_NAMESPACES": "",
         "GMETA_OPERATOR_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+        "GMETA_LEASE_NAME": "gmeta",
+        "GMETA_POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "GMETA_WORKER_IMAGE": "gmeta-worker:0.1.0",
         "GMETA_WORKER_IMAGE_PULL_POLICY": "IfNotPresent",
         "GMETA_PROBE_PORT": "8080",
@@ -177,6 +181,19 @@ def test_others_reach_the_operator_on_its_one_port_only(helm: Helm) -> None:
     assert policy["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
     assert pod["spec"]["containers"][0]["ports"] == [{"name": "metrics", "containerPort": 9000}]
     assert of_kind(helm.objects(CASES["bare"]), "NetworkPolicy") == []
+
+
+def test_replicas_are_rather_apart_and_a_rollout_needs_no_end_of_the_old_one_first(helm: Helm) -> None:
+    def affinity(values: dict[str, Any]) -> Any:
+        return only(helm.objects(values), "Deployment")["spec"]["template"]["spec"].get("affinity")
+
+    deployment = only(helm.objects({"replicas": 2}), "Deployment")["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (2, {"type": "RollingUpdate"})
+    ((kind, terms),) = affinity({"replicas": 2})["podAntiAffinity"].items()
+    assert kind == "preferredDuringSchedulingIgnoredDuringExecution"
+    assert terms[0]["podAffinityTerm"]["labelSelector"] == deployment["selector"]
+    assert affinity({}) is None
+    assert affinity({"replicas": 2, "affinity": {"nodeAffinity": {}}}) == {"nodeAffinity": {}}
 
 
 def test_a_disruption_budget_never_holds_up_a_drain(helm: Helm) -> None:

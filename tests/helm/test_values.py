@@ -22,7 +22,8 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"replicas": 2}, "at '': additional properties 'replicas' not allowed"),
+        ({"workers": 2}, "at '': additional properties 'workers' not allowed"),
+        ({"replicas": "2"}, "at '/replicas': got string, want integer"),
         ({"image": {"registry": "x"}}, "at '/image': additional properties 'registry' not allowed"),
         ({"image": {"tag": 1.0}}, "at '/image/tag': got number, want string"),
         ({"image": {"repository": ""}}, "at '/image/repository': minLength: got 0, want 1"),

@@ -29,6 +29,8 @@ SETTINGS = {
     "LiMAML": ("spec.model.type=LiMAML",),
     "Reptile": (),
 }
+IN_MAKE_TEST = ("MAML", "CAVIA")
+"""The others are of the long suite."""
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +62,17 @@ def scored(p1: Dataset) -> Scored:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("algorithm", SETTINGS)
+@pytest.mark.parametrize(
+    "algorithm", [each if each in IN_MAKE_TEST else pytest.param(each, marks=pytest.mark.slow) for each in SETTINGS]
+)
 def test_adapted_beats_unadapted(scored: Scored, algorithm: str) -> None:
     scores = scored(algorithm)
     assert mean_auc(scores, adapted=True) > mean_auc(scores, adapted=False) + 0.01
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("algorithm", ["CAVIA", pytest.param("MAML", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["CAVIA", "MAML"])
 def test_bfloat16_is_as_good_as_float32(scored: Scored, algorithm: str) -> None:
     exact, rounded = (mean_auc(scored(algorithm, name), adapted=True) for name in ("float32", "bfloat16"))
     assert 0 < abs(rounded - exact) < 0.003

@@ -59,6 +59,7 @@ def test_a_damaged_chunk_is_named(job: LocalJob) -> None:
     assert "Traceback" not in output + logs(job)
 
 
+@pytest.mark.slow
 def test_a_damaged_commit_is_named_and_the_one_before_it_used(job: LocalJob) -> None:
     assert job.run()[0] == 0
     newest = max(job.run_folder.glob("a0/s*"), key=lambda folder: int(folder.name[1:]))

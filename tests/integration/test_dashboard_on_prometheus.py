@@ -30,11 +30,15 @@ def endpoints(job: LocalJob) -> list[str]:
 
 
 @contextmanager
-def operator_of_an_export() -> Iterator[str]:
-    """Where an operator that knows of an exported job would serve its metrics."""
-    status = {"export": {"volume": "runs", "path": "a", "step": 5, "created": "2026-01-02T12:00:00Z"}}
+def operator() -> Iterator[str]:
+    """Where an operator that knows of an exported job and of this one would serve its metrics."""
+    export = {"volume": "runs", "path": "a", "step": 5, "created": "2026-01-02T12:00:00Z"}
+    jobs = (
+        {"metadata": {"namespace": "default", "name": "nightly"}, "status": {"export": export}},
+        {"metadata": {"namespace": "default", "name": "small"}, "status": {"goodput": {"productiveSeconds": 9}}},
+    )
     metrics = OperatorMetrics()
-    metrics.show_jobs(lambda: ({"metadata": {"namespace": "default", "name": "nightly"}, "status": status},))
+    metrics.show_jobs(lambda: jobs)
     server, thread = prometheus_client.start_http_server(0, "127.0.0.1", metrics.registry)
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -45,8 +49,8 @@ def operator_of_an_export() -> Iterator[str]:
 def test_every_query_about_jobs_has_data(job: LocalJob, tmp_path: Path) -> None:
     job.start(settings=("spec.training.epochs=2000",))
     wait_until(lambda: len(job.events("shard_written")) > 0, "the first commit")
-    with operator_of_an_export() as operator:
-        targets = [*endpoints(job), operator]
+    with operator() as of_operator:
+        targets = [*endpoints(job), of_operator]
         static = {"job_name": "gmeta", "scrape_interval": "1s", "static_configs": [{"targets": targets}]}
         with Prometheus(tmp_path, [static]) as prometheus:
             prometheus.wait_for_data(OF_JOBS, "small", "default")

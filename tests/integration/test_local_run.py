@@ -79,6 +79,7 @@ def test_an_interrupted_run_commits_and_resumes_to_the_same_weights(job: LocalJo
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_goes_on_from_its_commit(job: LocalJob) -> None:
     process = job.start(settings=LONG)
     wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")
@@ -93,6 +94,7 @@ def test_a_killed_worker_is_started_again_and_goes_on_from_its_commit(job: Local
     assert (formed["cause"], formed["commit"]["step"] > 0) == ("replaced", True)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_too_often_ends_the_run(job: LocalJob) -> None:
     process = job.start(settings=(*LONG, "spec.faultTolerance.backoffLimit=0"))
     wait_until(lambda: len(job.events("shard_written")) > 0, "a commit")

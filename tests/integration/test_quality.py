@@ -15,7 +15,10 @@ def real_cases(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return {case.name: case for case in cases(real_data, folder, EPOCHS)}
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("ml-100k", 2), ("p1", 1)])
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [("ml-100k", 1), pytest.param("ml-100k", 3, marks=pytest.mark.slow), pytest.param("p1", 3, marks=pytest.mark.slow)],
+)
 def test_adapted_beats_unadapted_and_joint_with_every_seed(real_cases: dict[str, Case], name: str, seeds: int) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -4,11 +4,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from local_job import call, environment, gmeta
 
 EXAMPLE = Path(__file__).parents[2] / "examples/sparrow-movies.yaml"
 
 
+@pytest.mark.slow
 def test_the_sparrow_example_prepares_trains_and_reports(real_data: Path, tmp_path: Path) -> None:
     source = tmp_path / "data/raw/testSamples.csv.gz"
     source.parent.mkdir(parents=True)

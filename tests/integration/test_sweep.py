@@ -45,6 +45,7 @@ def command(job: LocalJob, *arguments: str, **changes: Any) -> list[str]:
     return ["sweep", str(job.folder / "sweep.yaml"), "--volume", f"data={data}", "--out", str(out), *arguments]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_never_reads_test_tasks(
     job: LocalJob, started: "list[subprocess.Popen[str]]"
 ) -> None:

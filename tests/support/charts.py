@@ -26,12 +26,12 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "gangSchedulers": ["volcano", "coscheduling"],
         "tolerations": [{"key": "control", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
         "topologySpreadConstraints": [
             {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
         ],
         "priorityClassName": "system-cluster-critical",
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+        "replicas": 2,
         "podDisruptionBudget": {"enabled": True},
         "networkPolicy": {"monitoringNamespaces": ["monitoring", "team-metrics"]},
         "podMonitor": {
@@ -48,6 +48,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "podMonitor": {"jobs": {"enabled": True}},
     },
     "bare": {
+        "affinity": {"nodeAffinity": {}},
         "crds": {"enabled": False},
         "networkPolicy": {"enabled": False},
         "rbac": {"create": False, "aggregate": False},

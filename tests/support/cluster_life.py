@@ -7,7 +7,10 @@ from judge import Judge
 from ledger import Fate
 from simulated import GRACE, Server, ended
 
-from gmeta_operator.report import Report, ReportedEnd, ReportedProgress
+from gmeta_operator.report import Report, ReportedCommit, ReportedEnd, ReportedGoodput, ReportedProgress
+
+COMMIT_STEPS = 3
+"""Reports between two commits."""
 
 LONGEST_GOODBYE = timedelta(seconds=5)
 
@@ -71,7 +74,7 @@ class ClusterLife:
 
     def report(self, end: int | None) -> None:
         """The coordinator tells of progress or of the attempt's end, and ends if it has told that before."""
-        for name in self.processes():
+        for name in self.processes() if self.server.job else ():
             if "coordinator" in name:
                 if self._told(name) is not None:
                     self.end(name, 0)
@@ -86,7 +89,18 @@ class ClusterLife:
         )
         outcome = "failed" if end else "succeeded"
         finished = None if end is None else ReportedEnd(outcome=outcome, message="it has ended", exit_code=end)
-        return Report(attempt=attempt, progress=progress, finished=finished)
+        if self._steps % COMMIT_STEPS == 0:
+            self.server.committed = self._steps
+        step = self.server.committed
+        commit = ReportedCommit(attempt=attempt, step=step, path=f"s{step}") if step else None
+        goodput = ReportedGoodput(
+            training=end is None,
+            productive_seconds=7.3 * self._steps,
+            commit_seconds=0.17 * self._steps,
+            rework_seconds=0.9 * self._steps,
+            regroup_seconds=2.0 * self._steps,
+        )
+        return Report(attempt=attempt, progress=progress, commit=commit, goodput=goodput, finished=finished)
 
     def rest(self) -> None:
         """Nothing goes wrong: nodes are back, pods start, what was told to end does, orphans are collected."""

@@ -23,6 +23,7 @@ from simulated_operator import Operator
 from status_rules import finished
 
 from gmeta_operator.client import ApiError
+from gmeta_operator.leader_api import Fenced
 from gmeta_operator.metrics import OperatorMetrics
 
 READS = ("list Pods", "get job")
@@ -34,6 +35,17 @@ CODES = st.sampled_from([137, 68, 1, 68, 67, 143, 68, 137, 65])
 SECONDS = st.sampled_from([1, 0, 2, 5, 11, 21, 41, 61, 301])
 HEARD = st.sampled_from([None, None, None, 0, 0, 1, 3])
 """How many of the waiting events the operator hears before it works; None: all of them."""
+
+DEADLINES: tuple[dict[str, int], ...] = (
+    {},
+    {},
+    {},
+    {"ttlSecondsAfterFinished": 30},
+    {"activeDeadlineSeconds": 400, "ttlSecondsAfterFinished": 250},
+    {"activeDeadlineSeconds": 90},
+    {"preRunningDeadlineSeconds": 100, "ttlSecondsAfterFinished": 0},
+)
+"""Of `runPolicy`."""
 
 PATIENCE = timedelta(seconds=100)
 """Longer than any back-off and than a lost pod is waited for."""
@@ -52,10 +64,12 @@ class Tally:
     Attributes:
         crashes: of the operator, before and after each write.
         lengths: of the histories, in events.
+        happened: what few histories see, how often; the reasons of the jobs' ends among it.
     """
 
     crashes: Counter[tuple[str, str]] = field(default_factory=Counter)
     lengths: list[int] = field(default_factory=list)
+    happened: Counter[str] = field(default_factory=Counter)
 
 
 class Crash(BaseException):
@@ -79,7 +93,9 @@ class Fault:
         return Crash() if self.answer is None else ApiError(self.answer, f"refused: {self.answer}")
 
 
-CRASH = st.builds(Fault, st.sampled_from((*POINTS, "delete Pod")), st.sampled_from(["before", "after"]))
+SELDOM = ("delete Pod", "force Pod", "delete job")
+"""Writes that come seldom, so that a crash at one is tried more often."""
+CRASH = st.builds(Fault, st.sampled_from((*POINTS, *SELDOM)), st.sampled_from(["before", "after"]))
 REFUSAL = st.builds(Fault, st.sampled_from(POINTS + READS), st.just("before"), st.sampled_from([403, 404, 409, 500, 0]))
 LOST_ANSWER = st.builds(Fault, st.sampled_from(POINTS + READS), st.just("after"), st.just(0))
 FAULTS = st.none() | st.none() | CRASH | REFUSAL | LOST_ANSWER
@@ -117,13 +133,16 @@ class Histories(RuleBasedStateMachine):
         prepare=st.booleans(),
         policy=st.sampled_from(["Running", "All"]),
         gang=st.sampled_from(["none", "volcano", "coscheduling", "kueue"]),
+        deadlines=st.sampled_from(DEADLINES),
     )
-    def submit(self, replicas: int, limit: int, prepare: bool, policy: str, gang: str) -> None:
+    def submit(
+        self, replicas: int, limit: int, prepare: bool, policy: str, gang: str, deadlines: dict[str, int]
+    ) -> None:
         data = {"volume": "all", "path": "set", **({"prepare": PREPARE} if prepare else {})}
         self.manifest = manifest(
             data=data,
             workers={"replicas": replicas},
-            runPolicy={"cleanPodPolicy": policy},
+            runPolicy={"cleanPodPolicy": policy, **deadlines},
             scheduling={"gang": {"scheduler": gang}, **({"queue": "research"} if gang == "kueue" else {})},
             faultTolerance={
                 "backoffLimit": limit,
@@ -197,7 +216,7 @@ class Histories(RuleBasedStateMachine):
 
     @event(how=st.sampled_from(["another starts", "the first ends", "restart", "hear during requests", "hear between"]))
     def change_operator(self, how: str) -> None:
-        """Another operator starts while the first has not noticed; or watch events come in between requests, or not."""
+        """Another operator leads and the first has not noticed; or watch events come in between requests, or not."""
         if how == "another starts" and len(self.operators) == 1:
             self.operators.append(Operator(self.server, METRICS))
         elif how == "the first ends" and len(self.operators) == 2:
@@ -220,7 +239,9 @@ class Histories(RuleBasedStateMachine):
                 self.life.end(name, 137)  # only the deadline of its back-off wakes the job for it
             self._rest(operator)
             self.server.now += timedelta(seconds=301)
+        self._rest(operator)  # the time of a job that has ended may be over
         assert_settled(self.judge)
+        self.tally.happened += self.judge.happened
         for last in (operator, Operator(self.server, METRICS)):
             version, events = self.server.version, len(self.server.events)
             last.hear()
@@ -278,6 +299,10 @@ class Histories(RuleBasedStateMachine):
             operator.work()
         except Crash:
             self._replace(operator)
+        except Fenced:
+            assert operator.epoch < max(other.epoch for other in self.operators), "nobody has replaced it"
+            operator.die()
+            self.operators.remove(operator)
         assert self.server.status_writes <= writes + 1, "more than one status write in a pass"
 
     def _replace(self, operator: Operator) -> None:

@@ -143,7 +143,7 @@ class Jobs:
 
     def wait_for_commit(self, name: str) -> Status:
         """Wait until a job runs and can be gone on with; its status."""
-        return self.wait(name, "commit", lambda status: status.get("lastCheckpoint", {}).get("step", 0) > 0)
+        return self.wait(name, "commit", lambda status: status.get("lastCheckpoint", {}).get("step", 0) > 0, 180)
 
     def describe(self, name: str) -> str:
         """What kubectl shows of a job and of its pods."""

@@ -1,5 +1,6 @@
 """What the operator may do: rules of its own, held to each write at the moment at which it takes effect."""
 
+from collections import Counter
 from datetime import timedelta
 
 from ledger import COORDINATOR, PREPARE, Fate, Ledger, Slot, new_fate
@@ -7,6 +8,7 @@ from simulated import Server, owner
 from status_rules import check_status, condition, finished
 
 from gmeta_api.objects import Object
+from gmeta_operator.timestamps import from_text
 
 BACK_OFF = 10
 LONGEST_BACK_OFF = 60
@@ -17,12 +19,14 @@ class Judge:
 
     Attributes:
         ledger: what has happened to the pods.
+        happened: what has been written that few histories see, how often.
         fewest_workers: the lowest `replicas` that the job has had: pods beyond may be added to a running attempt.
     """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.ledger = Ledger()
+        self.happened: Counter[str] = Counter()
         self.fewest_workers = self.replicas
         server.watchers.append(self.ledger.watch)
         server.witness = self.judge
@@ -32,6 +36,8 @@ class Judge:
         rules = {
             "Pod": self._creation,
             "delete": self._deletion,
+            "force": self._force,
+            "expire": self._expiry,
             "delete PodGroup": self._end_of_group,
             "status": self._status,
             "Event": self._event,
@@ -132,16 +138,31 @@ class Judge:
         assert starts_attempt or new.attempt == self.attempt, f"{new.name} is of attempt {new.attempt}"
         story = f"{new} costs {price} at {self.server.now:%H:%M:%S} after {', '.join(map(str, self.fates()))}"
         if price == (1, 0):
-            wait = timedelta(seconds=min(LONGEST_BACK_OFF, BACK_OFF << counted))
+            assert new.futile == self._futile(new) + 1, story
+            wait = timedelta(seconds=min(LONGEST_BACK_OFF, BACK_OFF << (new.futile - 1)))
             ended = [fate.at for fate in self._paid_causes(new, group=starts_attempt) if fate.at is not None]
             assert any(self.server.now >= at + wait for at in ended), story
-            assert new.counted <= self.job["spec"]["faultTolerance"]["backoffLimit"], story
+            assert new.futile <= self.job["spec"]["faultTolerance"]["backoffLimit"], story
         elif price == (0, 1):
             assert self._is_free(new, group=starts_attempt), story
         else:
             assert price == (0, 0), story
             assert not starts_attempt, story
             assert not self.fates(new.slot, new.attempt), story
+
+    def _futile(self, new: Fate) -> int:
+        """Counted restarts before a new one without a commit between them, as far as the operator can know."""
+        assert self.told_step() <= new.at_step <= self.server.committed, f"{new.name} is of step {new.at_step}"
+        written = self.job.get("status", {}).get("restarts", {})
+        known = [(written.get("counted", 0), written.get("withoutProgress", 0), written.get("atStep", 0))]
+        known += [(fate.counted, fate.futile, fate.at_step) for fate in self.fates()]
+        _, futile, at_step = max(known)
+        return futile if new.at_step <= at_step else 0
+
+    def told_step(self) -> int:
+        """Step of the newest commit that the status tells of."""
+        step: int = self.job.get("status", {}).get("lastCheckpoint", {}).get("step", 0)
+        return step
 
     def _paid_causes(self, new: Fate, *, group: bool) -> list[Fate]:
         """Failures that cost a counted restart."""
@@ -189,8 +210,36 @@ class Judge:
         )
         assert any(reasons), f"{fate.name} is deleted for no reason"
 
+    def _force(self, pod: Object) -> None:
+        self.happened["force"] += 1
+        fate = self.ledger.fates[pod["metadata"]["uid"]]
+        assert fate.owner == self.job["metadata"]["uid"], f"{fate.name} of another job is deleted by force"
+        assert fate.lost(self.server.now), f"{fate.name} is deleted by force though it may end by itself"
+        needless = (
+            finished(self.job.get("status", {})),
+            self.suspended(),
+            self._too_many(fate.slot),
+            any(other.number > fate.number for other in self.fates(fate.slot)),
+            fate.attempt < self.attempt,
+        )
+        assert any(needless), f"{fate.name} is deleted by force before anything stands for it"
+
+    def _expiry(self, job: Object) -> None:
+        self.happened["expire"] += 1
+        status, ttl = job.get("status", {}), job["spec"]["runPolicy"].get("ttlSecondsAfterFinished")
+        assert finished(status), "a job is deleted that has not ended"
+        assert ttl is not None, "a job is deleted that is to be kept"
+        ended = from_text(status["completionTime"])
+        assert ended is not None
+        assert self.server.now >= ended + timedelta(seconds=ttl), "a job is deleted before its time"
+
     def _status(self, status: Object) -> None:
         check_status(self, self.job, status)
+        before = self.job.get("status", {}).get("restarts", {})
+        renewed = before.get("counted", 0) > 0 and status["restarts"]["atStep"] > before["atStep"]
+        self.happened["progress"] += renewed
+        if finished(status):
+            self.happened[status["reason"]] += 1
         started = condition({"status": status}, "AttemptStarted") == "True"
         for fate in self.fates():
             covered = fate.attempt <= status["attempt"] and fate.number <= sum(status["restarts"].values())

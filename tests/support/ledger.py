@@ -10,8 +10,10 @@ from simulated import leaves_by, owner
 from gmeta_api.objects import (
     ATTEMPT_LABEL,
     COUNTED_ANNOTATION,
+    FUTILE_ANNOTATION,
     INDEX_LABEL,
     ROLE_LABEL,
+    STEP_ANNOTATION,
     UNCOUNTED_ANNOTATION,
     Object,
 )
@@ -48,6 +50,8 @@ class Fate:
     attempt: int
     counted: int
     uncounted: int
+    futile: int = 0
+    at_step: int = 0
     ready: bool = False
     code: int | None = None
     reason: str | None = None
@@ -76,7 +80,8 @@ class Fate:
     @property
     def free(self) -> bool:
         """Whether its end costs no counted restart."""
-        return self.failed and (self.code is None or self.code in FREE)
+        told = self.leaves_by is not None and self.code is not None and self.code > 128
+        return self.failed and (self.code is None or self.code in FREE or (told and self.reason != "OOMKilled"))
 
     @property
     def ends_attempt(self) -> bool:
@@ -86,6 +91,8 @@ class Fate:
     def kind(self) -> str:
         if self.reason == "OOMKilled":
             return "OutOfMemory"
+        if self.code == 137 and self.leaves_by is not None:
+            return "Interrupted"
         return "Infrastructure" if self.code is None else CLASSES[self.code]
 
     def lost(self, now: datetime) -> bool:
@@ -130,6 +137,8 @@ def new_fate(pod: Object) -> Fate:
         attempt=int(labels[ATTEMPT_LABEL]),
         counted=int(annotations[COUNTED_ANNOTATION]),
         uncounted=int(annotations[UNCOUNTED_ANNOTATION]),
+        futile=int(annotations[FUTILE_ANNOTATION]),
+        at_step=int(annotations[STEP_ANNOTATION]),
     )
 
 

@@ -429,7 +429,12 @@ RULE_CASES: list[RuleCase] = [
     (
         ["spec.faultTolerance.rules=[{name: a, reasons: [Evicted], action: RestartUncounted}]"],
         ["spec.faultTolerance.rules=[{name: a, action: Fail}]"],
-        "spec.faultTolerance.rules[0]: name the failures by exitCodes, reasons or both",
+        "spec.faultTolerance.rules[0]: name the failures by exitCodes, reasons, conditions, message or several of them",
+    ),
+    (
+        ["spec.faultTolerance.rules=[{name: a, message: 'CUDA error|NCCL', action: RestartUncounted}]"],
+        ["spec.faultTolerance.rules=[{name: a, message: '(CUDA', action: RestartUncounted}]"],
+        "spec.faultTolerance.rules[0].message: must be a regular expression in RE2 syntax; received '(CUDA'",
     ),
     (
         ["spec.scheduling={gang: {scheduler: volcano}, schedulerName: volcano}"],

@@ -1,11 +1,14 @@
 """Where a job must be once nothing goes wrong any more: found from what has happened, without the operator's rules."""
 
+from datetime import timedelta
+
 from judge import Judge
 from ledger import COORDINATOR, PREPARE, Slot
 from simulated import conditions
 from status_rules import condition, finished
 
 from gmeta_api.objects import ATTEMPT_LABEL
+from gmeta_operator.timestamps import from_text
 
 
 def assert_settled(judge: Judge) -> None:
@@ -60,6 +63,9 @@ def expected_slots(judge: Judge) -> set[Slot]:
 
 def _check_end(judge: Judge) -> None:
     status, policy = judge.job["status"], judge.job["spec"]["runPolicy"]["cleanPodPolicy"]
+    ttl, ended = judge.job["spec"]["runPolicy"].get("ttlSecondsAfterFinished"), from_text(status["completionTime"])
+    assert ended is not None
+    assert ttl is None or judge.server.now < ended + timedelta(seconds=ttl), "the job's time is over"
     assert conditions(status)["Succeeded"][0] == str(status["state"] == "Succeeded")
     assert policy == "Running" or not judge.in_place(), "pods are left that cleanPodPolicy lets go"
 
@@ -71,6 +77,9 @@ def _check_running(judge: Judge) -> None:
     made = judge.fates()
     assert status["restarts"]["counted"] == max(fate.counted for fate in made)
     assert status["restarts"]["uncounted"] == max(fate.uncounted for fate in made)
+    deadline = judge.job["spec"]["runPolicy"].get("activeDeadlineSeconds")
+    started = from_text(status.get("startTime"))
+    assert deadline is None or started is None or judge.server.now < started + timedelta(seconds=deadline)
     preparing = not current
     assert status["state"] == ("Preparing" if preparing else "Running")
     assert status["workers"]["ready"] == (0 if preparing else judge.replicas)

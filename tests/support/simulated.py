@@ -26,6 +26,8 @@ POINTS = (
     "create Event",
     "apply status",
     "delete Pod",
+    "force Pod",
+    "delete job",
     "delete PodGroup",
 )
 """The writes of the operator."""
@@ -85,6 +87,7 @@ class Server:
             take effect, with its object.
         watchers: are told of each change of the job and its pods.
         report: what the coordinator answers; None where it does not.
+        committed: step of the newest commit of the job.
     """
 
     def __init__(self, job: Object) -> None:
@@ -99,6 +102,7 @@ class Server:
         self.witness: Callable[[str, Object], None] = lambda verb, thing: None
         self.watchers: list[Watcher] = []
         self.report: Report | None = None
+        self.committed = 0
         self.version = 0
         self.job: Object | None = None
         self.submit(job)
@@ -107,7 +111,8 @@ class Server:
 
     def submit(self, job: Object) -> None:
         """A user makes the job."""
-        self.job = self._kept({**job, "metadata": {**job["metadata"], "uid": self._new_uid("job"), "generation": 1}})
+        made = {"uid": self._new_uid("job"), "generation": 1, "creationTimestamp": to_text(self.now)}
+        self.job = self._kept({**job, "metadata": {**job["metadata"], **made}})
         self._tell("ADDED", self.job)
 
     def edit(self, **groups: Any) -> None:
@@ -240,14 +245,26 @@ class Server:
                 self.witness(f"delete {thing['kind']}", self.applied[place])
                 del self.applied[place]
 
-    async def delete_pod(self, namespace: str, name: str, uid: str | None) -> None:
-        with self._request("delete Pod"):
+    async def delete_pod(self, namespace: str, name: str, uid: str | None, *, force: bool = False) -> None:
+        with self._request("force Pod" if force else "delete Pod"):
             if name not in self.live:
                 raise ApiError(404, f"{name} is not found")
             if uid not in (None, self.live[name]["metadata"]["uid"]):
                 raise ApiError(409, "the uid in the precondition does not match")
-            self.witness("delete", self.live[name])
-            self.stop(name)
+            self.witness("force" if force else "delete", self.live[name])
+            if force:
+                self.remove(name)
+            else:
+                self.stop(name)
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        with self._request("delete job"):
+            if self.job is None:
+                raise ApiError(404, "the job is not found")
+            if uid != self.job["metadata"]["uid"]:
+                raise ApiError(409, "the uid in the precondition does not match")
+            self.witness("expire", self.job)
+            self.withdraw()
 
     async def get_job(self, namespace: str, name: str) -> Object | None:
         with self._request("get job"):

@@ -1,8 +1,10 @@
 """One life of the operator over a simulated API server: its store and memory go with it."""
 
+import itertools
 import sys
 from collections import deque
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,25 +13,47 @@ from simulated import KEY, Server, owner
 from gmeta_api.objects import Object, PodDefaults
 from gmeta_operator.client import ApiError
 from gmeta_operator.controller import Controller
+from gmeta_operator.leader_api import Fenced, LeaderApi
 from gmeta_operator.metrics import OperatorMetrics
+from gmeta_operator.observer import coordinator_address
+from gmeta_operator.poller import SHORTEST_SECONDS, Poller
 from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
-from gmeta_operator.store import Store
+from gmeta_operator.store import Store, uid
 from gmeta_operator.work_queue import WorkQueue
 
 SETTINGS = Settings(PodDefaults("worker:1"))
 RETRY = timedelta(seconds=1)
+POLL = timedelta(seconds=SHORTEST_SECONDS)
 
 LOSABLE = {"MetaTrainingJob": ("MODIFIED", "DELETED"), "Pod": ("ADDED", "MODIFIED", "DELETED")}
 
+EPOCHS = itertools.count(1)
+"""Of one operator after the other."""
+
 Event = tuple[str | None, Object]
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Leader:
+    """An operator's leadership: it learns that it was replaced from what it reads, and from nothing else."""
+
+    epoch: int
+
+    def assert_leads(self) -> None:
+        """It takes itself for the leader."""
+
+    async def confirm(self, epoch: int) -> None:
+        """An operator that was started later leads."""
+        raise Fenced(f"epoch {epoch} leads, not {self.epoch}")
 
 
 class Operator:
     """The real controller and store, with a watch whose events a test delivers.
 
     Attributes:
+        epoch: of this operator; one that starts later has a higher one.
         events: what the watches have yet to tell, in the order of its happening.
         heard: what they have told.
         newest: the newest version of each object that they have told of, by uid.
@@ -43,13 +67,17 @@ class Operator:
         self.heard: list[Event] = []
         self.newest: dict[str, int] = {}
         self.due: datetime | None = None
+        self.polled: datetime | None = None
+        self.epoch = next(EPOCHS)
+        counted = metrics or OperatorMetrics()
+        self.poller = Poller(self._ask, lambda key: None, counted)
         self.controller = Controller(
-            server,
+            LeaderApi(server, Leader(self.epoch)),
             self.store,
             WorkQueue(),
             SETTINGS,
-            self._ask,
-            metrics or OperatorMetrics(),
+            self.poller,
+            counted,
             clock=lambda: server.now,
         )
         self.connect()
@@ -76,14 +104,14 @@ class Operator:
 
     def _assert_not_back(self, kind: str | None, thing: Object) -> None:
         """What is known of an object never goes back to what was so before."""
-        uid = thing["metadata"]["uid"]
-        newest = self.newest.get(uid, 0)
-        self.newest[uid] = max(newest, sys.maxsize if kind == "DELETED" else int(thing["metadata"]["resourceVersion"]))
+        own = uid(thing)
+        newest = self.newest.get(own, 0)
+        self.newest[own] = max(newest, sys.maxsize if kind == "DELETED" else int(thing["metadata"]["resourceVersion"]))
         job = self.store.job(KEY)
         known = self.store.pods(KEY, owner(thing)) if thing["kind"] == "Pod" else [job] if job else []
         for other in known:
-            if other["metadata"]["uid"] == uid:
-                assert int(other["metadata"]["resourceVersion"]) >= self.newest[uid], "the store goes back"
+            if uid(other) == own:
+                assert int(other["metadata"]["resourceVersion"]) >= self.newest[own], "the store goes back"
 
     def lose(self, number: int) -> None:
         """An event is never told; but a watch begins with all there is, and a job that is new is never missed."""
@@ -105,7 +133,7 @@ class Operator:
         """One pass over the job, as the work queue asks for it; what is heard meanwhile asks for another."""
         self.due = None
         try:
-            wake = run(self.controller.sync(KEY))
+            wake = self._pass()
         except ApiError:
             wake = self.server.now + RETRY
         self.due = self.due or wake
@@ -118,8 +146,19 @@ class Operator:
         """Time passes, everything is heard, then one pass; the status after it."""
         self.server.now += timedelta(seconds=seconds)
         self.hear()
-        run(self.controller.sync(KEY))
+        self._pass()
         return self.server.job and self.server.job.get("status", {})
+
+    def _pass(self) -> datetime | None:
+        """A pass after the coordinator was asked, if it was not just now; when to work again."""
+        job, now = self.store.job(KEY), self.server.now
+        if job is not None:
+            self.poller.aim(KEY, uid(job), coordinator_address(self.store.pods(KEY, uid(job))))
+        if self.poller.address(KEY) is not None and (self.polled is None or now >= self.polled + POLL):
+            self.polled = now
+            run(self.poller.poll(KEY))
+        wake = run(self.controller.sync(KEY))
+        return wake if wake is None or self.poller.address(KEY) is None else min(wake, now + POLL)
 
     def _watch(self, kind: str, thing: Object) -> None:
         self.events.append((kind, thing))

@@ -1,11 +1,14 @@
 """What a status may say, in view of what has really happened to the pods."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from goodput_rules import check_goodput
 from ledger import PREPARE
 from simulated import conditions
 
 from gmeta_api.objects import Object
+from gmeta_operator.timestamps import from_text
 
 if TYPE_CHECKING:
     from judge import Judge
@@ -19,18 +22,26 @@ CONDITIONS = {
     "WorkersReady",
     "Succeeded",
 }
+DEADLINES = {"DeadlineExceeded": "activeDeadlineSeconds", "PreRunningDeadlineExceeded": "preRunningDeadlineSeconds"}
 
 
 def check_status(judge: "Judge", job: Object, status: Object) -> None:
     """A status that is about to be written: it is news, goes forward, and nothing contradicts it."""
     before = job.get("status", {})
-    assert status != before, "a status is written without a difference"
+    assert _without_epoch(status) != _without_epoch(before), "a status is written without a difference"
+    assert status["leaderEpoch"] >= before.get("leaderEpoch", 0), "an operator that was replaced writes a status"
     assert not finished(before), "the status of an ended job is written"
     _goes_forward(before, status)
+    check_goodput(judge.server.now, job, status)
     _conditions_are_whole(before, status)
     assert status["observedGeneration"] == job["metadata"]["generation"]
-    assert status["restarts"]["counted"] <= job["spec"]["faultTolerance"]["backoffLimit"]
+    assert status["restarts"]["withoutProgress"] <= job["spec"]["faultTolerance"]["backoffLimit"]
     _fits_the_pods(judge, job, status)
+
+
+def _without_epoch(status: Object) -> Object:
+    """No leader writes a status only to put its epoch there."""
+    return {name: value for name, value in status.items() if name != "leaderEpoch"}
 
 
 def finished(status: Object) -> bool:
@@ -44,10 +55,12 @@ def condition(job: Object, kind: str) -> str | None:
 
 def _goes_forward(before: Object, status: Object) -> None:
     assert status["attempt"] >= before.get("attempt", 0), "the attempt falls"
-    for kind, count in status["restarts"].items():
-        assert count >= before.get("restarts", {}).get(kind, 0), f"{kind} restarts fall"
-    for once in ("startTime", "completionTime"):
-        assert before.get(once) in (None, status.get(once)), f"{once} moves"
+    for kind in ("counted", "uncounted", "atStep"):
+        assert status["restarts"][kind] >= before.get("restarts", {}).get(kind, 0), f"{kind} restarts fall"
+    suspended = condition({"status": status}, "Suspended") == "True"
+    for once in ("startTime", "runningTime", "completionTime"):
+        assert before.get(once) in (None, status.get(once)) or suspended, f"{once} moves"
+    assert not (suspended and {"startTime", "runningTime"} & set(status)), "a suspended job runs"
 
 
 def _conditions_are_whole(before: Object, status: Object) -> None:
@@ -79,7 +92,9 @@ def _fits_the_pods(judge: "Judge", job: Object, status: Object) -> None:
         newest = {fate.slot: fate for fate in fates if fate.attempt == status["attempt"] or fate.slot == PREPARE}
         known = (*judge.in_place().values(), *newest.values())
         unpaid = len({fate.slot for fate in known if fate.failed and not fate.free})
-        assert status["restarts"]["counted"] + unpaid > job["spec"]["faultTolerance"]["backoffLimit"]
+        assert status["restarts"]["withoutProgress"] + unpaid > job["spec"]["faultTolerance"]["backoffLimit"]
+    elif state == "Failed" and reason in DEADLINES:
+        _missed_a_deadline(judge, job, status)
     elif state == "Failed":
         assert reason in {fate.kind for fate in fates if fate.fatal}, f"no pod has failed for {reason}"
     if state == "Running":
@@ -90,3 +105,16 @@ def _fits_the_pods(judge: "Judge", job: Object, status: Object) -> None:
         told = [fate for fate in fates if fate.name == failure["pod"] and (fate.failed or fate.leaves_by is not None)]
         assert told, f"{failure['pod']} has not failed"
         assert failure.get("exitCode") in (None, *(fate.code for fate in told))
+
+
+def _missed_a_deadline(judge: "Judge", job: Object, status: Object) -> None:
+    """A job fails for a deadline at its second or later, never before."""
+    before, seconds = job.get("status", {}), job["spec"]["runPolicy"].get(DEADLINES[status["reason"]])
+    assert seconds is not None, f"the job has no {DEADLINES[status['reason']]}"
+    if status["reason"] == "DeadlineExceeded":
+        begun = from_text(before["startTime"])
+    else:
+        assert "runningTime" not in before, "the job fails for not having run, though it has"
+        begun = from_text(job["metadata"]["creationTimestamp"])
+    assert begun is not None
+    assert judge.server.now >= begun + timedelta(seconds=seconds), "a deadline is over before its time"

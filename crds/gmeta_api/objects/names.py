@@ -15,6 +15,8 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 INCARNATION_LABEL = f"{GROUP}/incarnation"
 COUNTED_ANNOTATION = f"{GROUP}/restarts-counted"
 UNCOUNTED_ANNOTATION = f"{GROUP}/restarts-uncounted"
+FUTILE_ANNOTATION = f"{GROUP}/restarts-without-progress"
+STEP_ANNOTATION = f"{GROUP}/restarts-at-step"
 GENERATION_ANNOTATION = f"{GROUP}/job-generation"
 """Of the manifest whose job document a pod was given."""
 

@@ -8,6 +8,7 @@ from gmeta_api.objects.names import (
     COORDINATOR_PORT,
     COORDINATOR_PORT_NAME,
     COUNTED_ANNOTATION,
+    FUTILE_ANNOTATION,
     GENERATION_ANNOTATION,
     INCARNATION_LABEL,
     INDEX_LABEL,
@@ -15,6 +16,7 @@ from gmeta_api.objects.names import (
     METRICS_PORT,
     METRICS_PORT_NAME,
     ROLE_LABEL,
+    STEP_ANNOTATION,
     TERMINATION_LOG,
     UNCOUNTED_ANNOTATION,
     VOLUMES_FOLDER,
@@ -23,6 +25,7 @@ from gmeta_api.objects.names import (
     metadata,
     pod_name,
 )
+from gmeta_api.objects.nodes import away_from
 from gmeta_api.objects.overlay import with_overlay
 from gmeta_api.objects.scheduling import with_scheduling
 from gmeta_api.plan import Process
@@ -46,11 +49,13 @@ class Incarnation:
         attempt: the job's attempt that the pod belongs to.
         restarts: restarts of the job until this pod, itself included.
         generation: of the manifest that the pod is made from.
+        avoid: nodes that it rather does not go to.
     """
 
     attempt: int
     restarts: RestartCounts
     generation: int
+    avoid: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:
@@ -83,7 +88,7 @@ def pod(job: MetaTrainingJob, process: Process, incarnation: Incarnation, defaul
     }
     overlaid = with_overlay(plain, job.spec.workers.pod_template)
     security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    overlaid["spec"] |= _spec(job, process, incarnation, defaults)
+    overlaid["spec"] |= _spec(job, process, incarnation, defaults) | away_from(incarnation.avoid, overlaid["spec"])
     overlaid["spec"]["securityContext"] |= security
     return with_scheduling(overlaid, job, process.role, incarnation.attempt)
 
@@ -99,6 +104,8 @@ def _metadata(job: MetaTrainingJob, process: Process, incarnation: Incarnation) 
     annotations = {
         COUNTED_ANNOTATION: str(incarnation.restarts.counted),
         UNCOUNTED_ANNOTATION: str(incarnation.restarts.uncounted),
+        FUTILE_ANNOTATION: str(incarnation.restarts.without_progress),
+        STEP_ANNOTATION: str(incarnation.restarts.at_step),
         GENERATION_ANNOTATION: str(incarnation.generation),
     }
     return {**metadata(job, name, labels), "annotations": annotations}

@@ -36,7 +36,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "gmeta.jobRules" -}}
 - apiGroups: [gmeta.dev]
   resources: [metatrainingjobs]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]  # delete: where runPolicy.ttlSecondsAfterFinished is over
 - apiGroups: [gmeta.dev]
   resources: [metatrainingjobs/status]
   verbs: [get, patch]

@@ -192,7 +192,8 @@ class _Training:
         self._rows.train(samples)
         self._world.pause(self._world.random.uniform(0.05, 0.5))
         whole = Consumed(len(tasks), 0, len(samples))
-        return StepResult(loss=0.0, stop=any(stop for _, stop in told), whole=whole, own=Consumed(len(own), 0, 0))
+        stop = any(stop for _, stop in told)
+        return StepResult(loss=0.0, stop=stop, straggling=0.0, whole=whole, own=Consumed(len(own), 0, 0))
 
     def _own(self, tasks: Sequence[Ints]) -> Sequence[Ints]:
         offsets = np.concatenate([[0], np.cumsum([len(task) for task in tasks])])

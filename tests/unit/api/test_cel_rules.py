@@ -62,6 +62,7 @@ def test_what_commits_and_admission_depend_on_must_not_change() -> None:
         "spec.training.seed",
         "spec.checkpoint.volume",
         "spec.checkpoint.path",
+        "spec.runPolicy.managedBy",
         "spec.scheduling.gang.scheduler",
         "spec.scheduling.queue",
         "spec.workers.replicas",

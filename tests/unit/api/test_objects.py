@@ -55,6 +55,8 @@ def test_a_pod_is_named_labelled_and_owned() -> None:
     assert metadata["annotations"] == {
         "gmeta.dev/restarts-counted": "2",
         "gmeta.dev/restarts-uncounted": "1",
+        "gmeta.dev/restarts-without-progress": "0",
+        "gmeta.dev/restarts-at-step": "0",
         "gmeta.dev/job-generation": "4",
     }
     assert metadata["ownerReferences"] == [

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from gmeta_api.errors import DataError, ManifestError
 from gmeta_api.load import validate as validate_group
+from gmeta_api.memory import size
 from gmeta_api.spec import PrepareSpec
-from gmeta_worker.cli.cost import size, unique_keys
+from gmeta_worker.cli.cost import unique_keys
 from gmeta_worker.cli.plan import plan
 from gmeta_worker.cli.validate import validate
 from gmeta_worker.metaio import Feature, Ragged, Schema, StepBatch

@@ -11,7 +11,7 @@ from gmeta_api.document import JobIdentity
 from gmeta_operator.metrics import OperatorMetrics
 from gmeta_worker.coordination.exposition import StatusCollector
 from gmeta_worker.coordination.messages import CommitRef, MetricRow
-from gmeta_worker.coordination.status import ProgressStatus, Status
+from gmeta_worker.coordination.status import GoodputStatus, ProgressStatus, Status
 from gmeta_worker.metrics import WorkerMetrics
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -61,6 +61,7 @@ def coordinator_families() -> list[Metric]:
         reason="",
         restarts={"failed": 1},
         warnings=(),
+        goodput=GoodputStatus(productive_seconds=8.0, commit_seconds=0.5),
         finished=None,
     )
     return list(StatusCollector(status).collect())
@@ -70,7 +71,9 @@ def operator_families() -> list[Metric]:
     """The metrics of an operator to which everything has happened, without those of its process."""
     metrics = OperatorMetrics()
     export = {"volume": "runs", "path": "exports/a", "created": "2026-01-02T12:00:00Z"}
-    job = {"metadata": {"name": "demo", "namespace": "lab"}, "status": {"state": "Succeeded", "export": export}}
+    goodput = {"phase": "ended", "productiveSeconds": 9.0, "lostSeconds": {"commit": 1.0}}
+    status = {"state": "Succeeded", "export": export, "goodput": goodput}
+    job = {"metadata": {"name": "demo", "namespace": "lab"}, "status": status}
     metrics.show_jobs(lambda: (job,))
     metrics.show_queue(waiting=lambda: 0, retrying=lambda: 0)
     with pytest.raises(ValueError, match="bug"), metrics.reconciling(waited=0.1):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gmeta_api.failures import BY_EXIT_CODE, BY_REASON, KILLED, UNKNOWN, classify
+from gmeta_api.failures import BY_EXIT_CODE, BY_REASON, KILLED, UNKNOWN, End, classify
 
 PAGE = (Path(__file__).parents[3] / "docs/operator.md").read_text()
 
@@ -17,6 +17,6 @@ def test_every_class_and_reason_is_documented() -> None:
 
 
 def test_codes_without_a_row_are_told_apart_by_signal() -> None:
-    assert [classify(code, None).name for code in (137, 139, 42)] == ["Killed", "Killed", "Unknown"]
-    assert classify(None, None).name == "Infrastructure"
-    assert classify(137, "OOMKilled").name == "OutOfMemory"
+    assert [classify(End(code)).name for code in (137, 139, 42)] == ["Killed", "Killed", "Unknown"]
+    assert classify(End(None)).name == "Infrastructure"
+    assert classify(End(137, "OOMKilled")).name == "OutOfMemory"

@@ -60,6 +60,21 @@ async def test_the_queue_knows_who_waits_since_when_and_who_tries_again() -> Non
     assert (value(metrics, "queue_depth"), value(metrics, "queue_retrying")) == (0, 0)
 
 
+@in_a_loop
+async def test_the_queue_knows_for_how_long_nothing_was_ended_while_keys_wait() -> None:
+    queue = WorkQueue()
+    await asyncio.sleep(0.02)
+    assert queue.stalled == 0
+    queue.add(("a", "a"))
+    queue.add(("a", "b"))
+    await asyncio.sleep(0.02)
+    assert 0.02 <= queue.stalled < 0.04 + 1
+    queue.done(await queue.get())
+    assert queue.stalled < 0.02
+    await queue.get()
+    assert queue.stalled == 0
+
+
 def test_jobs_are_counted_by_state_anew_each_time() -> None:
     metrics = OperatorMetrics()
     jobs: list[dict[str, Any]] = []
@@ -139,6 +154,7 @@ async def test_restarts_ends_and_polls_are_counted() -> None:
         ("POST", "/api/v1/namespaces/a/pods", ("create", "pods")),
         ("DELETE", "/api/v1/namespaces/a/pods/movies-w0-0", ("delete", "pods")),
         ("GET", "/api/v1/namespaces/a/pods", ("list", "pods")),
+        ("GET", "/api/v1/pods", ("list", "pods")),
         ("GET", "/apis/gmeta.dev/v1alpha1/namespaces/a/metatrainingjobs/movies", ("get", "metatrainingjobs")),
     ],
 )

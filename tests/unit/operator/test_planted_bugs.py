@@ -18,6 +18,7 @@ from gmeta_operator.history import History, read_history
 from gmeta_operator.observer import Memory, Observer
 from gmeta_operator.reconcile import Plan
 from gmeta_operator.store import Key, Resource, Store
+from gmeta_operator.timestamps import from_text
 from gmeta_operator.view import View
 from gmeta_operator.writer import Writer
 
@@ -174,13 +175,41 @@ def the_back_off_limit_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         decide,
         "price",
-        lambda failure, limits, before: honest(failure, limits.model_copy(update={"backoff_limit": 99}), before),
+        lambda failure, limits, before, step: honest(
+            failure, limits.model_copy(update={"backoff_limit": 99}), before, step
+        ),
     )
 
 
 @subtle
 def an_echo_costs_a_restart(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "is_echo", lambda self, failure: False)
+
+
+@bug
+def every_restart_is_progress(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "committed", property(lambda self: self.history.restarts.at_step + 1))
+
+
+@subtle
+def a_deadline_is_missed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "deadlines", lambda view: ())
+
+
+@bug
+def a_job_goes_as_soon_as_it_has_ended(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "expiry", lambda status, policy: from_text(status["completionTime"]))
+
+
+@bug
+def a_job_never_goes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "expiry", lambda status, policy: None)
+
+
+@bug
+def a_pod_that_is_leaving_is_deleted_by_force(patch: pytest.MonkeyPatch) -> None:
+    leaving = lambda pods, now: tuple(pod for pod in pods if pod.leaves_by is not None and not pod.ended)  # noqa: E731
+    patch.setattr(decide, "lost_pods", leaving)
 
 
 @bug
@@ -204,7 +233,7 @@ def events_are_named_at_random(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcile, "event", event)
 
 
-@bug
+@subtle
 def a_coordinator_is_never_told_of_a_change(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcile, "_touch", lambda job, coordinator, generation: None)
 
@@ -231,7 +260,7 @@ def kueue_is_not_told_that_a_group_has_ended(patch: pytest.MonkeyPatch) -> None:
 
 @bug
 def nothing_wakes_the_job_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Controller, "_wake", lambda self, key, memory, plan: None)
+    patch.setattr(Controller, "_wake", lambda self, key, plan: None)
 
 
 @pytest.mark.parametrize("name", BUGS)

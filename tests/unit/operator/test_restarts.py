@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from restart_counts import restarts
 from simulated import Server, manifest
 from simulated_operator import Operator
 
@@ -18,10 +19,6 @@ def begun(**groups: Any) -> tuple[Server, Operator]:
         server.start(name)
     operator.sync(1)
     return server, operator
-
-
-def restarts(status: dict[str, Any]) -> tuple[int, int]:
-    return status["restarts"]["counted"], status["restarts"]["uncounted"]
 
 
 def test_a_worker_that_has_lost_its_coordinator_waits_for_the_next_one_and_costs_nothing() -> None:

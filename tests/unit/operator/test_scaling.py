@@ -84,10 +84,11 @@ def test_scaled_up_the_coordinator_is_told_before_pods_are_made(server: Server) 
 def test_what_pods_are_known_by_stays(server: Server) -> None:
     before = server.live[COORDINATOR]["metadata"]
     scale(server, 1)
-    Operator(server).sync()
+    operator = Operator(server)
+    operator.sync()
     after = server.live[COORDINATOR]["metadata"]
-    generation = {"gmeta.dev/job-generation": "2"}
-    assert after["annotations"] == {**before["annotations"], **generation}
+    changes = {"gmeta.dev/job-generation": "2", "gmeta.dev/leader-epoch": str(operator.epoch)}
+    assert after["annotations"] == {**before["annotations"], **changes}
     assert (after["uid"], after["labels"]) == (before["uid"], before["labels"])
 
 

@@ -10,6 +10,8 @@ def test_defaults() -> None:
     assert (settings.pods.image, settings.pods.pull_policy) == ("worker:1", None)
     assert (settings.namespaces, settings.monitoring_namespaces) == ((), ())
     assert (settings.own_namespace, settings.probe_port) == ("default", 8080)
+    assert settings.lease == "gmeta-operator"
+    assert settings.pod != Settings.from_environment(IMAGE).pod, "two operators outside of pods have one name"
 
 
 def test_every_variable_is_read() -> None:
@@ -21,6 +23,8 @@ def test_every_variable_is_read() -> None:
             "GMETA_OPERATOR_NAMESPACE": "gmeta-system",
             "GMETA_MONITORING_NAMESPACES": "monitoring,",
             "GMETA_PROBE_PORT": "9000",
+            "GMETA_LEASE_NAME": "gmeta",
+            "GMETA_POD_NAME": "gmeta-1",
         }
     )
     assert settings.pods.pull_policy == "Never"
@@ -28,6 +32,7 @@ def test_every_variable_is_read() -> None:
     assert settings.own_namespace == "gmeta-system"
     assert settings.monitoring_namespaces == ("monitoring",)
     assert settings.probe_port == 9000
+    assert (settings.lease, settings.pod) == ("gmeta", "gmeta-1")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Imports run one way: gmeta_api <- operator, gmeta_api <- worker; the worker's building blocks stand alone."""
+"""Imports run one way: gmeta_api <- kubectl plugin, operator and worker; the worker's building blocks stand alone."""
 
 import ast
 from collections.abc import Iterator
@@ -9,9 +9,11 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PACKAGES = {
     "gmeta_api": ROOT / "crds/gmeta_api",
+    "gmeta_kubectl": ROOT / "crds/gmeta_kubectl",
     "gmeta_operator": ROOT / "operator/gmeta_operator",
     "gmeta_worker": ROOT / "worker/gmeta_worker",
 }
+HEAVY = ("torch", "numpy", "pyarrow", "kubernetes", "kopf")
 BLOCKS = ("metaio", "embedding", "parallel", "layers")
 # folder of the worker -> the other folders of the worker it may import
 MAY_IMPORT: dict[str, set[str]] = {
@@ -42,9 +44,10 @@ def imported(file: Path) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("gmeta_api", ("gmeta_operator", "gmeta_worker", "torch", "numpy", "pyarrow", "kubernetes", "kopf")),
-        ("gmeta_operator", ("gmeta_worker", "torch")),
-        ("gmeta_worker", ("gmeta_operator",)),
+        ("gmeta_api", ("gmeta_kubectl", "gmeta_operator", "gmeta_worker", *HEAVY)),
+        ("gmeta_kubectl", ("gmeta_operator", "gmeta_worker", *HEAVY)),
+        ("gmeta_operator", ("gmeta_kubectl", "gmeta_worker", "torch")),
+        ("gmeta_worker", ("gmeta_kubectl", "gmeta_operator")),
     ],
 )
 def test_distributions_import_one_way(package: str, forbidden: tuple[str, ...]) -> None:
@@ -55,6 +58,11 @@ def test_distributions_import_one_way(package: str, forbidden: tuple[str, ...]) 
         if name.split(".")[0] in forbidden
     ]
     assert wrong == []
+
+
+def test_only_one_module_of_the_plugin_starts_processes() -> None:
+    files = {file.name for file in PACKAGES["gmeta_kubectl"].rglob("*.py") if "subprocess" in set(imported(file))}
+    assert files == {"kubectl.py"}
 
 
 @pytest.mark.parametrize("folder", sorted(MAY_IMPORT))

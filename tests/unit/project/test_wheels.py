@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DISTRIBUTIONS = {"crds": "gmeta_api", "operator": "gmeta_operator", "worker": "gmeta_worker"}
+DISTRIBUTIONS = {
+    "crds": {"gmeta_api", "gmeta_kubectl"},
+    "operator": {"gmeta_operator"},
+    "worker": {"gmeta_worker"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +32,22 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())
         subprocess.run([*build, str(source)], check=True, capture_output=True)
-    return {folder: next(out.glob(f"{package}-*.whl")) for folder, package in DISTRIBUTIONS.items()}
+    return {folder: next(out.glob(f"{sorted(packages)[0]}-*.whl")) for folder, packages in DISTRIBUTIONS.items()}
 
 
 @pytest.mark.parametrize("folder", sorted(DISTRIBUTIONS))
-def test_a_wheel_holds_its_package_only(wheels: dict[str, Path], folder: str) -> None:
+def test_a_wheel_holds_its_packages_only(wheels: dict[str, Path], folder: str) -> None:
     names = zipfile.ZipFile(wheels[folder]).namelist()
-    package = DISTRIBUTIONS[folder]
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {package}
-    assert f"{package}/py.typed" in names
+    packages = DISTRIBUTIONS[folder]
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == packages
+    assert {f"{package}/py.typed" for package in packages} <= set(names)
 
 
 @pytest.mark.parametrize(
     ("folders", "program"),
     [
         (["crds"], "import gmeta_api.load, gmeta_api.crd; print('ok')"),
+        (["crds"], "from gmeta_kubectl.main import parser; parser().parse_args(['status']); print('ok')"),
         (["crds", "operator"], "import gmeta_operator.validity; print('ok')"),
         (["crds", "worker"], "from gmeta_worker.cli.main import gmeta; gmeta(['--help'], standalone_mode=False)"),
     ],
@@ -60,3 +65,9 @@ def test_a_wheel_runs_with_only_what_it_depends_on(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ok" in done.stdout or "gmeta prepare" in done.stdout or "Commands:" in done.stdout
+
+
+def test_kubectl_finds_the_plugin(wheels: dict[str, Path]) -> None:
+    wheel = zipfile.ZipFile(wheels["crds"])
+    (path,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "kubectl-gmeta = gmeta_kubectl.main:main" in wheel.read(path).decode()

@@ -18,7 +18,7 @@ from gmeta_api.yaml_loader import parse_yaml
 from gmeta_worker.cli.sweep import best_table, trial_line
 from gmeta_worker.cli.sweep import sweep as sweep_command
 from gmeta_worker.coordination.messages import Evaluation, MetricRow
-from gmeta_worker.coordination.status import ProgressStatus, Status
+from gmeta_worker.coordination.status import GoodputStatus, ProgressStatus, Status
 from gmeta_worker.sweep.output import to_yaml, write_numbers, write_page
 from gmeta_worker.sweep.result import SweepResult, result_of
 from gmeta_worker.sweep.search import search
@@ -68,6 +68,7 @@ def status(step: int, auc: float, total: int = 30) -> Status:
         reason="",
         restarts={},
         warnings=(),
+        goodput=GoodputStatus(),
         finished=None,
     )
 

@@ -163,7 +163,8 @@ def test_owners_are_asked_alike_on_skewed_data() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("tasks", [4, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("tasks", [4, 32])
 def test_owners_are_asked_alike_on_movielens_1m(real_data: Path, tasks: int) -> None:
     lookups = movielens_1m(real_data, tasks)
     assert max(lookups.busiest_over_mean(8)[1], lookups.busiest_over_mean(64)[1]) <= LIMIT

@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
-from gmeta_api.memory import DatasetFacts, Estimate, estimate
+from gmeta_api.memory import DatasetFacts, Estimate, estimate, size
 from gmeta_api.spec import Spec
 from gmeta_worker.metaio import Dataset, Schema, StepBatch
 from gmeta_worker.parallel import split
@@ -94,12 +94,3 @@ def _step_rows(cost: Estimate, unique: tuple[int, ...]) -> Iterator[Row]:
 
 def _listed(rows: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in rows.items())
-
-
-def size(count: float) -> str:
-    """Bytes for people: `1.5 MiB`."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -1,11 +1,11 @@
-"""The coordinator's Prometheus metrics: the status document as `gmeta_job_*` gauges."""
+"""The coordinator's Prometheus metrics: the status document as `gmeta_job_*`."""
 
 import math
 from collections.abc import Callable, Iterator
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gmeta_worker.coordination.messages import Cause, Outcome
@@ -44,14 +44,14 @@ PROGRESS_GAUGES: tuple[tuple[str, str, Callable[[ProgressStatus], float]], ...] 
 
 
 class StatusCollector(Collector):
-    """Collects the gauges of one status document."""
+    """Collects the metrics of one status document."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
         self._labels = {"job_name": status.job.name, "namespace": status.job.namespace}
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield one gauge a number; a number that is not known yet has no sample."""
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Yield one family a number; a number that is not known yet has no sample."""
         progress = self._status.progress
         for name, text, job_value in JOB_GAUGES:
             yield self._gauge(name, text, job_value(self._status))
@@ -59,6 +59,7 @@ class StatusCollector(Collector):
             yield self._gauge(name, text, value(progress) if progress else math.nan)
         yield self._state()
         yield self._restarts()
+        yield from self._goodput()
 
     def _gauge(self, name: str, text: str, value: float) -> GaugeMetricFamily:
         family = GaugeMetricFamily(f"gmeta_job_{name}", text, labels=list(self._labels))
@@ -80,6 +81,18 @@ class StatusCollector(Collector):
         for cause in get_args(Cause):
             family.add_metric([*self._labels.values(), cause], self._status.restarts.get(cause, 0))
         return family
+
+    def _goodput(self) -> Iterator[CounterMetricFamily]:
+        goodput, names, values = self._status.goodput, list(self._labels), list(self._labels.values())
+        text = "Seconds of work that has brought the job forward."
+        productive = CounterMetricFamily("gmeta_job_productive_seconds", text, labels=names)
+        productive.add_metric(values, goodput.productive_seconds)
+        yield productive
+        text = "Seconds in which the job was not brought forward, by cause."
+        lost = CounterMetricFamily("gmeta_job_lost_seconds", text, labels=[*names, "cause"])
+        for cause, seconds in goodput.lost_seconds.items():
+            lost.add_metric([*values, cause], seconds)
+        yield lost
 
 
 def exposition(status: Status) -> bytes:

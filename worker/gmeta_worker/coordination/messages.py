@@ -1,7 +1,8 @@
 """The messages between worker, coordinator and whoever watches a job. Version 1; every one is a JSON object.
 
-Totals (`step`, `samples`, `tasks`) count since the job began, as the ledger does. `seconds`, `bytes_read` and
-`wait_seconds` are running totals of the sending process. So a lost or repeated message costs nothing.
+Totals (`step`, `samples`, `tasks`) count since the job began, as the ledger does. `seconds`, `bytes_read`,
+`wait_seconds` and `straggler_seconds` are running totals of the sending process. So a lost or repeated message costs
+nothing.
 """
 
 import math
@@ -92,6 +93,9 @@ class Progress(FromMember):
     bytes_read: NonNegativeInt
     queue_depth: NonNegativeInt
     wait_seconds: NonNegativeFloat = Field(description="Seconds that steps have waited for input.")
+    straggler_seconds: NonNegativeFloat = Field(
+        default=0.0, description="Seconds that the ranks, in the mean, have waited for the slowest one."
+    )
 
 
 class MetricRow(Record):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from gmeta_worker.checkpoint.manifest import CommitManifest
 from gmeta_worker.coordination import joining, rounds
 from gmeta_worker.coordination.commits import Commits, hand_in
+from gmeta_worker.coordination.goodput import Account, entered
 from gmeta_worker.coordination.membership import End, Membership, Rules, committed, heard_rank
 from gmeta_worker.coordination.messages import (
     Accepted,
@@ -60,6 +61,7 @@ class State:
         evaluations: evaluations received in this attempt.
         export: the export that is being made, or was made last.
         finished: how the attempt ended; after it members are only told so.
+        account: where the time went, in former attempts too.
     """
 
     attempt: int
@@ -75,6 +77,7 @@ class State:
     evaluations: int = 0
     export: Export | None = None
     finished: Finish | None = None
+    account: Account = field(default_factory=Account)
 
     @property
     def generation(self) -> int:
@@ -200,8 +203,9 @@ def _join(state: State, message: Join, now: float) -> Transition:
     if formed is None:
         return Transition(state, _place_or_wait(state, message, now))
     after = replace(state, membership=formed, window=())
-    event = Append(_formed(after, joined.end), now, formed.generation)
-    return Transition(after, _place_or_wait(after, message, now), (event,))
+    event = _formed(after, joined.end)
+    after = replace(after, account=entered(state.account, event, now))
+    return Transition(after, _place_or_wait(after, message, now), (Append(event, now, formed.generation),))
 
 
 def _formed(state: State, end: End | None) -> Formed:
@@ -241,7 +245,7 @@ def _give_up(state: State, end: End, now: float) -> Transition:
         "(spec.faultTolerance.backoffLimit); see that worker's log",
         exit_code=end.exit_code,
     )
-    return Transition(replace(state, finished=finish), _ended(finish), (Append(finish, now, state.generation),))
+    return Transition(_ended_by(state, finish, now), _ended(finish), (Append(finish, now, state.generation),))
 
 
 def _ended(finish: Finish) -> Ended:
@@ -259,7 +263,8 @@ def _beat(state: State, message: Beat, now: float) -> Transition:
 
 def _progress(state: State, message: Progress, now: float) -> Transition:
     sighting = Sighting(now, message.samples, message.tasks, message.wait_seconds)
-    after = replace(state, progress=message, progressed=now, window=seen(state.window, sighting))
+    account = entered(state.account, message, now)
+    after = replace(state, progress=message, progressed=now, window=seen(state.window, sighting), account=account)
     if now - state.recorded < now / CURVE_POINTS:
         return Transition(after, Accepted())
     return Transition(replace(after, recorded=now), Accepted(), (Append(message, now, state.generation),))
@@ -302,4 +307,8 @@ def _export(state: State, message: Export, now: float) -> Transition:
 def _finish(state: State, message: Finish, now: float) -> Transition:
     if state.finished:
         return Transition(state, Accepted())
-    return Transition(replace(state, finished=message), Accepted(), (Append(message, now, state.generation),))
+    return Transition(_ended_by(state, message, now), Accepted(), (Append(message, now, state.generation),))
+
+
+def _ended_by(state: State, finish: Finish, now: float) -> State:
+    return replace(state, finished=finish, account=entered(state.account, finish, now))

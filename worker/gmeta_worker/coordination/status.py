@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint.record import Measure, Record
+from gmeta_worker.coordination.goodput import Goodput, training_seconds
 from gmeta_worker.coordination.membership import Membership
 from gmeta_worker.coordination.messages import Cause, CommitRef, Evaluation, Export, Finish, Outcome
 from gmeta_worker.coordination.rates import rates
@@ -41,6 +42,13 @@ class WorkerStatus(Record):
     seconds_since_message: float
 
 
+class GoodputStatus(Goodput):
+    """Where the job's time went, and whether its ranks are in their training loops now, as far as is known."""
+
+    training: bool = False
+    training_seconds: NonNegativeFloat = 0.0
+
+
 class Status(Record):
     """Everything that is known about a running job.
 
@@ -63,6 +71,7 @@ class Status(Record):
     reason: str
     restarts: dict[Cause, NonNegativeInt]
     warnings: tuple[str, ...]
+    goodput: GoodputStatus
     finished: Finish | None
 
 
@@ -86,6 +95,7 @@ def status_of(state: State, job: JobIdentity, epochs: int | None, now: float) ->
         reason=membership.end.reason if membership.end else membership.reason,
         restarts=dict(membership.restarts),
         warnings=state.warnings,
+        goodput=_goodput(state),
         finished=state.finished,
     )
 
@@ -100,6 +110,15 @@ def _export(state: State) -> Export | None:
     """The export that is whole or being made; one that was broken off with its round is neither."""
     export = state.export
     return export if export and (export.created or export.generation == state.generation) else None
+
+
+def _goodput(state: State) -> GoodputStatus:
+    spent = state.account.spent
+    return GoodputStatus(
+        **spent.model_dump(),
+        training=state.account.last is not None and state.membership.end is None,
+        training_seconds=training_seconds(spent),
+    )
 
 
 def _progress(state: State, epochs: int | None) -> ProgressStatus | None:

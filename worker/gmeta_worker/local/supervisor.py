@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gmeta_api.errors import CoordinationError
 from gmeta_api.exit_codes import ExitCode
-from gmeta_api.failures import action_for, classify
+from gmeta_api.failures import End, action_for
 from gmeta_api.plan import Plan, Process
 from gmeta_worker.coordination.client import AttemptEndedError, CoordinatorClient
 from gmeta_worker.coordination.messages import Finish, Outcome
@@ -140,7 +140,7 @@ class Supervisor:
         if not code or self._finished or self._asked_to_stop:
             return worker
         rules = self._plan.document.spec.fault_tolerance
-        action = action_for(code, None, classify(code, None), rules.rules)
+        action = action_for(End(code), rules.rules)
         self._worker_restarts += action == "Restart"
         if action == "Fail" or self._worker_restarts > rules.backoff_limit:
             self._finish("failed", self._crash(worker, code), code)

@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 from gmeta_api.document import JobDocument
 from gmeta_worker.coordination.events import Event
+from gmeta_worker.coordination.goodput import account_of
 from gmeta_worker.coordination.messages import Evaluation, Finish, Formed, Progress, ShardWritten
 from gmeta_worker.report.model import (
     CommitPoint,
@@ -59,6 +60,7 @@ def build_report(document: JobDocument, events: Sequence[Event]) -> Report:
         attempts=len({message.attempt for message in rounds}),
         restarts=max(0, len(rounds) - 1),
         wall_seconds=events[-1].at - events[0].at if events else 0.0,
+        goodput=account_of(events).spent,
         training_seconds=training,
         phases=phases,
         bytes_read=sum(last.bytes_read for last in lasts),

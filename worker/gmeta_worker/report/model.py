@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt
 from gmeta_api.document import JobIdentity
 from gmeta_worker.checkpoint.manifest import Score
 from gmeta_worker.checkpoint.record import Measure, Record
+from gmeta_worker.coordination.goodput import Goodput
 from gmeta_worker.coordination.messages import ClassRow, MetricRow, Outcome
 
 REPORT_VERSION = 1
@@ -92,6 +93,7 @@ class Report(Record):
     attempts: NonNegativeInt = Field(description="Attempts that have registered a worker.")
     restarts: NonNegativeInt = Field(description="Worker processes that had to be started after the first one.")
     wall_seconds: NonNegativeFloat = Field(description="From the first event to the last one.")
+    goodput: Goodput = Field(default=Goodput(), description="What the seconds since the job began were used for.")
     training_seconds: NonNegativeFloat = Field(description="Spent in steps: all phases but evaluation and commit.")
     phases: dict[str, NonNegativeFloat] = Field(description="Exposed seconds by phase, all processes together.")
     bytes_read: NonNegativeInt = Field(description="Bytes read from the dataset.")

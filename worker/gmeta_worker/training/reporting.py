@@ -52,10 +52,12 @@ class Reporter:
         self._total_steps = total_steps
         self._now = now
         self._next_report = 0.0
+        self._straggler_seconds = 0.0
 
     def step(self, ledger: Ledger, result: StepResult) -> None:
         """After every step; the coordinator hears of it when its last news is old enough, and of the last step."""
         own = result.own
+        self._straggler_seconds += result.straggling
         self._metrics.step(tasks=own.tasks, support=own.support, query=own.query, loss=result.loss, epoch=ledger.epoch)
         if self._now() >= self._next_report or ledger.global_step == self._total_steps:
             self._next_report = self._now() + REPORT_SECONDS
@@ -98,5 +100,6 @@ class Reporter:
                 bytes_read=reader.bytes_read,
                 queue_depth=reader.queue_depth,
                 wait_seconds=reader.wait_seconds,
+                straggler_seconds=self._straggler_seconds,
             )
         )

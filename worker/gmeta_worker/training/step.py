@@ -25,12 +25,14 @@ class StepResult:
     Attributes:
         loss: mean outer loss of the whole step.
         stop: whether a rank was asked to stop.
+        straggling: seconds that the ranks, in the mean, had to wait for the slowest one.
         whole: what all ranks together have trained on.
         own: what this rank has.
     """
 
     loss: float
     stop: bool
+    straggling: float
     whole: Consumed
     own: Consumed
 
@@ -67,6 +69,7 @@ class TrainingStep:
         self._part = part
         self._stop = stop
         self._clock = clock
+        self._worked = 0.0
 
     def __call__(self, batch: StepBatch, step: int) -> StepResult:
         """Train on this rank's part of `batch` as the global step number `step`.
@@ -87,7 +90,7 @@ class TrainingStep:
             with forward_type(parts.forward_type):
                 gradients = algorithm.gradients(parts.model, rows, inputs.samples)
         with clock.measure("exchange"):
-            reduction = Reduction(parts.group, gradients, stop=self._stop())
+            reduction = Reduction(parts.group, gradients, stop=self._stop(), worked=self._work_since())
             ids, row_sums = route.push(gradients.rows)  # while the dense gradients are on their way
             sums = reduction.wait()
         loss = sums.loss / sums.weight
@@ -98,7 +101,14 @@ class TrainingStep:
             self._dense.step(mean, learning_rate(dense.rate, dense.schedule, step, self._phases.total))
             rate = learning_rate(sparse.rate, sparse.schedule, step, self._phases.total)
             parts.store.update(ids, row_sums / sums.weight, rate)
-        return StepResult(loss, sums.stop, Consumed.of(batch), Consumed.of(own))
+        return StepResult(loss, sums.stop, sums.straggling, Consumed.of(batch), Consumed.of(own))
+
+    def _work_since(self) -> float:
+        """Seconds since the last step's exchange that differ from rank to rank because their work does."""
+        seconds = self._clock.seconds
+        worked = seconds.get("gradients", 0.0) + seconds.get("update", 0.0)
+        before, self._worked = self._worked, worked
+        return worked - before
 
 
 def _require_finite(loss: float, step: int) -> None:
