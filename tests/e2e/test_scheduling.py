@@ -179,3 +179,18 @@ def test_pods_that_kueue_preempts_are_made_again_at_no_cost_and_their_group_ends
     finally:
         for name in first:
             let_go(jobs, name)
+
+
+def test_the_pods_of_a_deleted_job_end_their_group(jobs: Jobs) -> None:
+    jobs.submit("gang", training=LONG, scheduling={"gang": {"scheduler": "kueue"}, "queue": "research"})
+    jobs.wait_for_running("gang")
+    pods = list(jobs.pods("gang"))
+    for name in pods:
+        hold(jobs, name)
+    try:
+        jobs.kubectl("delete", "mtj", "gang", "--timeout=20s")
+        wait_for("the end of the group", lambda: len(ended_by(jobs)) == 1)
+        assert sorted(jobs.pods("gang")) == sorted(pods), "Kueue holds the pods"
+    finally:
+        for name in pods:
+            let_go(jobs, name)
