@@ -1,9 +1,8 @@
 """The pure core: from what is observed of a job to what is written. No clock, no client."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from gmeta_api.objects import (
@@ -20,9 +19,10 @@ from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.spec.run_policy import RunPolicySpec
 from gmeta_api.status import Condition
-from gmeta_operator.conditions import STARTING, Aspect, to_conditions, unknown_aspects
+from gmeta_operator.conditions import Aspect, to_conditions, unknown_aspects
 from gmeta_operator.deadlines import expiry
 from gmeta_operator.decide import Decision, Start, after_refusal, decide, lost_pods, next_loss
+from gmeta_operator.events import events
 from gmeta_operator.gangs import group_to_remove, releases
 from gmeta_operator.goodput import with_goodput
 from gmeta_operator.history import has_ended, read_history
@@ -114,7 +114,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
     plan = Plan(
         observed.job,
-        events=tuple(_events(observed.job, before, status, now)),
+        events=tuple(events(observed.job, before, status, now)),
         status=None if status == before else status,
         deletes=stop,
         forced=decision.abandon,
@@ -199,8 +199,8 @@ def _invalid(observed: Observed, invalid: Condition, now: datetime) -> Plan:
     own = invalid.model_dump(by_alias=True, exclude_none=True)
     changes = {"conditions": [own, *conditions], "observedGeneration": generation, "reason": invalid.reason}
     status = {"state": "Pending", **before, **changes}
-    events = tuple(_events(observed.job, before, status, now))
-    return Plan(observed.job, status=None if status == before else status, events=events)
+    told = tuple(events(observed.job, before, status, now))
+    return Plan(observed.job, status=None if status == before else status, events=told)
 
 
 def _others(before: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -226,47 +226,3 @@ def _after_the_end(observed: Observed, now: datetime) -> Plan:
 def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[PodFacts, ...]:
     unwanted = {"All": pods, "Running": [each for each in pods if not each.ended], "None": ()}[policy]
     return tuple(each for each in unwanted if each.leaves_by is None)
-
-
-def _events(
-    job: Mapping[str, Any], before: Mapping[str, Any], status: Mapping[str, Any], now: datetime
-) -> Iterator[Object]:
-    """An event for each change of the summary; its name is made of what it says, so telling it twice makes one."""
-    summary = _summary(status)
-    if (before.get("state"), before.get("reason")) == (status.get("state"), status.get("reason")):
-        return
-    waiting = status["state"] == "Pending" and status["reason"] != STARTING
-    warning = waiting or status["state"] in ("Failed", "Restarting")
-    yield event(job, "Warning" if warning else "Normal", status["reason"], summary, now)
-
-
-def _summary(status: Mapping[str, Any]) -> str:
-    kind = "Invalid" if status["reason"] == "SpecInvalid" else "Succeeded"
-    found = (each["message"] for each in status["conditions"] if each["type"] == kind)
-    return f"{status['state']}: {next(found, '')}"
-
-
-def event(job: Mapping[str, Any], kind: str, reason: str, message: str, now: datetime) -> Object:
-    """A Kubernetes event about a job."""
-    metadata = job["metadata"]
-    digest = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode()).hexdigest()[:16]
-    moment = (now - timedelta(microseconds=now.microsecond)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
-        "involvedObject": {
-            "apiVersion": job["apiVersion"],
-            "kind": job["kind"],
-            "name": metadata["name"],
-            "namespace": metadata["namespace"],
-            "uid": metadata["uid"],
-        },
-        "type": kind,
-        "reason": reason,
-        "message": message[:1024],
-        "source": {"component": "gmeta-operator"},
-        "firstTimestamp": moment,
-        "lastTimestamp": moment,
-        "count": 1,
-    }

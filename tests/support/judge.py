@@ -27,6 +27,7 @@ class Judge:
         self.server = server
         self.ledger = Ledger()
         self.happened: Counter[str] = Counter()
+        self.told: dict[tuple[str, str, str], tuple[int, int, int]] = {}
         self.fewest_workers = self.replicas
         server.watchers.append(self.ledger.watch)
         server.witness = self.judge
@@ -246,5 +247,7 @@ class Judge:
             fate.told = fate.told or (started and covered)
 
     def _event(self, event: Object) -> None:
-        told = [(each["reason"], each["message"], each["involvedObject"]) for each in self.server.events.values()]
-        assert (event["reason"], event["message"], event["involvedObject"]) not in told, "an event is told twice"
+        words = event["reason"], event["message"], event["involvedObject"]["uid"]
+        occasion = self.job["metadata"]["generation"], self.attempt, len(self.all_fates())
+        assert self.told.get(words) != occasion, "an event is told twice"
+        self.told[words] = occasion

@@ -11,7 +11,7 @@ from convergence import histories_of, run_histories
 from simulated import Server
 
 from gmeta_api.objects import Object, pod_group_reference
-from gmeta_operator import decide, failures, reconcile
+from gmeta_operator import decide, events, failures, goodput, reconcile
 from gmeta_operator.client import ApiError
 from gmeta_operator.controller import Controller
 from gmeta_operator.history import History, read_history
@@ -224,13 +224,13 @@ def pods_of_a_former_job_are_taken_for_its_own(patch: pytest.MonkeyPatch) -> Non
 
 @bug
 def events_are_named_at_random(patch: pytest.MonkeyPatch) -> None:
-    honest = reconcile.event
+    honest = events.event
 
     def event(*told: Any) -> Object:
         made = honest(*told)
         return {**made, "metadata": {**made["metadata"], "name": str(uuid.uuid4())}}
 
-    patch.setattr(reconcile, "event", event)
+    patch.setattr(events, "event", event)
 
 
 @subtle
@@ -261,6 +261,21 @@ def kueue_is_not_told_that_a_group_has_ended(patch: pytest.MonkeyPatch) -> None:
 @bug
 def nothing_wakes_the_job_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Controller, "_wake", lambda self, key, plan: None)
+
+
+@bug
+def the_time_of_a_phase_is_forgotten_at_its_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        goodput,
+        "brought_up",
+        lambda known, moment: known.model_copy(update={"phase": moment.phase, "since": moment.now}),
+    )
+
+
+@bug
+def what_the_coordinator_tells_is_counted_beside_the_phases(patch: pytest.MonkeyPatch) -> None:
+    honest = goodput._add_told
+    patch.setattr(goodput, "_add_told", lambda totals, told, known, open_time: honest(totals, told, known, 1e9))
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -22,6 +22,10 @@ def test_a_run_without_interruption(history: Any, document: MakeDocument) -> Non
     assert report.phases == {"input": 0.75, "gradients": 2.25, "evaluation": 1.0, "commit": 0.5}
     assert report.training_seconds == 3.0
     assert report.input_wait_share == pytest.approx(0.1)
+    assert report.goodput.productive_seconds == pytest.approx(8 - 2 - 0.5 - 0.3)
+    assert report.goodput.lost_seconds == pytest.approx(
+        {"startup": 2, "restart": 0, "commit": 0.5, "input": 0.3, "straggler": 0}
+    )
     assert report.bytes_read == 30_000
     assert [(point.step, point.samples, point.epoch) for point in report.curve] == [(10, 500, 1), (30, 1500, 3)]
     assert report.throughput.samples_per_second == pytest.approx(500)

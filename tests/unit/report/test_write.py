@@ -121,6 +121,8 @@ def test_the_page_says_what_matters(history: Any, document: MakeDocument, tmp_pa
     assert "100+ 1 0.6250 0.6750 +0.0500" in text
     assert "240 (24 whole epochs)" in text
     assert "Waited for input 10.0% of the training time" in text
+    assert "Goodput 91.7%, 23.8 s" in text
+    assert "startup 0.0 s, restart 0.0 s, commit 0.0 s, input 2.2 s, straggler 0.0 s" in text
 
 
 def test_the_page_without_data_says_so(document: MakeDocument, tmp_path: Path) -> None:
