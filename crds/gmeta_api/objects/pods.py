@@ -27,7 +27,7 @@ from gmeta_api.objects.names import (
 )
 from gmeta_api.objects.nodes import away_from
 from gmeta_api.objects.overlay import with_overlay
-from gmeta_api.objects.scheduling import with_scheduling
+from gmeta_api.objects.scheduling import needs_one_shape, with_scheduling
 from gmeta_api.plan import Process
 from gmeta_api.spec import MetaTrainingJob, ResourcesSpec, VolumeSpec
 from gmeta_api.status import RestartCounts
@@ -88,7 +88,8 @@ def pod(job: MetaTrainingJob, process: Process, incarnation: Incarnation, defaul
     }
     overlaid = with_overlay(plain, job.spec.workers.pod_template)
     security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    overlaid["spec"] |= _spec(job, process, incarnation, defaults) | away_from(incarnation.avoid, overlaid["spec"])
+    avoid = () if needs_one_shape(job.spec.scheduling) else incarnation.avoid
+    overlaid["spec"] |= _spec(job, process, incarnation, defaults) | away_from(avoid, overlaid["spec"])
     overlaid["spec"]["securityContext"] |= security
     return with_scheduling(overlaid, job, process.role, incarnation.attempt)
 

@@ -36,6 +36,14 @@ def scheduler_name(scheduling: SchedulingSpec) -> str | None:
     return "volcano" if scheduling.gang.scheduler == "volcano" else scheduling.scheduler_name
 
 
+def needs_one_shape(scheduling: SchedulingSpec) -> bool:
+    """Whether all starts of a worker need the same affinity, tolerations and so on, as pods in a group of Kueue do.
+
+    One of another shape takes no place in the group: it would wait for ever.
+    """
+    return scheduling.gang.scheduler == "kueue"
+
+
 def kueue_group(job: MetaTrainingJob, attempt: int) -> str:
     """Name of an attempt's pod group, and of the Workload that Kueue makes of it.
 
@@ -73,11 +81,7 @@ def _topology_spread(job: MetaTrainingJob) -> list[Object]:
 
 
 def _kueue_marks(job: MetaTrainingJob, role: Role, attempt: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Labels and annotations of a pod that Kueue admits, with its group or alone.
-
-    A pod takes the place of another in its group only if it has the same shape: resources, affinity, tolerations,
-    node selector and spread. So nothing of these may depend on which start of a worker a pod is.
-    """
+    """Labels and annotations of a pod that Kueue admits, with its group or alone."""
     labels = {KUEUE_QUEUE_LABEL: job.spec.scheduling.queue or ""}
     if role == "prepare":
         return labels, {}

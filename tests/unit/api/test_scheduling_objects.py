@@ -56,9 +56,9 @@ def job(gang: str, **groups: Any) -> MetaTrainingJob:
     return parse_job(manifest(gang, **groups))
 
 
-def pods(made: MetaTrainingJob, attempt: int = 2) -> dict[str, Object]:
+def pods(made: MetaTrainingJob, attempt: int = 2, avoid: tuple[str, ...] = ()) -> dict[str, Object]:
     """A pod of each role."""
-    incarnation = Incarnation(attempt, RestartCounts(counted=1, uncounted=0), generation=1)
+    incarnation = Incarnation(attempt, RestartCounts(counted=1, uncounted=0), generation=1, avoid=avoid)
     processes = cluster_plan(made, attempt).processes
     return {each.role: pod(made, each, incarnation, PodDefaults("worker:1")) for each in processes}
 
@@ -187,13 +187,14 @@ def test_pods_say_to_which_group_and_queue_they_belong(
 
 
 def test_a_pod_has_the_shape_of_the_one_whose_place_it_takes_in_a_kueue_group() -> None:
-    def shapes(attempt: int) -> dict[str, Object]:
-        made = pods(job("kueue", scheduling={**QUEUED, "topologySpread": [{"topologyKey": "zone"}]}), attempt)
+    def shapes(gang: str, attempt: int, *avoid: str) -> list[list[Any]]:
+        made = pods(job(gang, scheduling={**QUEUED, "topologySpread": [{"topologyKey": "zone"}]}), attempt, avoid)
         fields = ("affinity", "nodeSelector", "tolerations", "topologySpreadConstraints", "priorityClassName")
-        resources = {role: each["spec"]["containers"][0].get("resources") for role, each in made.items()}
-        return {role: {f: made[role]["spec"].get(f) for f in fields} | {"resources": resources[role]} for role in made}
+        specs = [each["spec"] for each in made.values()]
+        return [[*(spec.get(name) for name in fields), spec["containers"][0].get("resources")] for spec in specs]
 
-    assert shapes(0) == shapes(7)
+    assert shapes("kueue", 0) == shapes("kueue", 7, "bad-node")
+    assert shapes("volcano", 0) != shapes("volcano", 7, "bad-node")
 
 
 def test_kueue_looks_for_the_group_and_queue_in_labels() -> None:
