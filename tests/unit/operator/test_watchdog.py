@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestServer
 
 from gmeta_api.objects import JOB_LABEL
 from gmeta_api.spec import KIND
-from gmeta_operator import watchdog
 from gmeta_operator.client import Api, ApiError, Version
 from gmeta_operator.watchdog import Versions, Watchdog
 
@@ -41,7 +40,7 @@ class Cluster:
         self.watchdog = Watchdog(self, namespaces)
         self.meanwhile: Callable[[], None] = lambda: None
         self.refused = False
-        monkeypatch.setattr(watchdog.asyncio, "sleep", self._pass)
+        monkeypatch.setattr("gmeta_operator.watchdog.asyncio.sleep", self._pass)
 
     async def list_versions(self, kind: str, namespace: str | None, selector: str) -> Versions:
         assert selector == {KIND: "", "Pod": JOB_LABEL}[kind]
