@@ -38,7 +38,8 @@ class Operator:
         self.settings, self.api, self.metrics = settings, api, metrics
         me = f"{settings.pod}/{secrets.token_hex(4)}"
         self.leadership = Leadership(api, settings.own_namespace, settings.lease, me)
-        self.store, self.queue, self.watching = Store(), WorkQueue(), asyncio.Event()
+        self.store, self.queue = Store(), WorkQueue()
+        self.watching, self._stopped = asyncio.Event(), asyncio.Event()
         self.watchdog = Watchdog(api, settings.namespaces)
         metrics.show_leadership(lambda: self.leadership.leading)
         metrics.show_jobs(self.store.jobs)
@@ -47,17 +48,32 @@ class Operator:
     async def run(self) -> None:
         """Run until a signal comes or any part ends, since none can do without the others."""
         probes = serve_probes(self.settings.probe_port, self.healthy, self.ready, self.metrics.registry)
-        await until_one_ends(probes, signalled(), self._lead())
+        self._catch_signals()
+        await until_one_ends(probes, self._stopped.wait(), self._lead())
 
     async def _lead(self) -> None:
         await self.leadership.stand_by()
+        await until_one_ends(self._watch(), self._take_signals_back(), self._work())
+
+    async def _work(self) -> None:
+        """Work as long as it leads. The Lease is given back before kopf has ended, which may take seconds."""
         try:
             async with aiohttp.ClientSession() as session:
                 poller = Poller(partial(ask_coordinator, session), self.queue.add, self.metrics)
-                working = self._watch(), self._controller(poller).run(), poller.run()
-                await until_one_ends(*working, self.watchdog.run(), self.leadership.keep())
+                working = self._controller(poller).run(), poller.run(), self.watchdog.run()
+                await until_one_ends(*working, self.leadership.keep())
         finally:
             await self.leadership.release()
+
+    async def _take_signals_back(self) -> None:
+        """Kopf takes the signals at its start, and ends before it tells of one."""
+        await self.watching.wait()
+        self._catch_signals()
+        await self._stopped.wait()
+
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stopped.set)
 
     async def _watch(self) -> None:
         handlers = watch(self.store, self.queue, self.metrics, self.watchdog)
@@ -82,7 +98,7 @@ class Operator:
         return self.leadership.standing()
 
 
-async def until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
+async def until_one_ends(*parts: Coroutine[Any, Any, object]) -> None:
     """Run parts until one of them ends, and cancel the others.
 
     An operator that was replaced ends its process here and now: kopf and requests in flight may take seconds to be
@@ -102,20 +118,12 @@ async def until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-def fence_of(task: "asyncio.Task[None]") -> Fenced | None:
+def fence_of(task: "asyncio.Task[object]") -> Fenced | None:
     """Why a part has ended, if that is because the operator was replaced."""
     error = task.exception() if task.done() and not task.cancelled() else None
     while isinstance(error, BaseExceptionGroup):
         error = (error.subgroup(Fenced) or error).exceptions[0]
     return error if isinstance(error, Fenced) else None
-
-
-async def signalled() -> None:
-    """Wait for a signal that ends the process; once kopf runs, it takes them instead."""
-    signals, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signals.set)
-    await signals.wait()
 
 
 async def run(settings: Settings) -> None:

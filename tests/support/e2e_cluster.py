@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,19 @@ class Cluster:
         assert self.script is not None, "nodes are stopped and started by a control script"
         self._call([str(self.script), "node", *arguments], seconds=120)
 
+    @contextmanager
+    def paused(self, process: str) -> Iterator[None]:
+        """A process of the control plane stands still while the block runs; afterwards the API server answers."""
+        assert self.script is not None, "processes are found by a control script"
+        lines = (line.split() for line in self._call([str(self.script), "status"]).splitlines())
+        (pid,) = (int(words[2]) for words in lines if words[:2] == [process, "pid"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            wait_for("the API server's answer", self._answers)
+
     def command(self, *arguments: str) -> list[str]:
         """A command as it is run against the cluster."""
         return [str(self.script), "exec", *arguments] if self.script is not None else list(arguments)
@@ -85,6 +100,13 @@ class Cluster:
     def minor_version(self) -> int:
         """The N of Kubernetes 1.N."""
         return int(self.raw("/version")["minor"].rstrip("+"))
+
+    def _answers(self) -> bool:
+        try:
+            self.kubectl("get", "--raw", "/readyz")
+        except AssertionError:
+            return False
+        return True
 
     def _call(self, command: list[str], text: str | None = None, seconds: float = 60) -> str:
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=seconds)

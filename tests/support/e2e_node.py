@@ -13,10 +13,10 @@ from typing import Any
 from e2e_cluster import Cluster
 
 NODE_FOLDER = "/tmp"
-KILL = """
+SIGNAL = """
 pids=$(grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3)
 [ -n "$pids" ] || {{ echo "no process of container {container} on this node" >&2; exit 1; }}
-kill -9 $pids 2> /dev/null || true
+kill -{signal} $pids 2> /dev/null || true
 """
 """From outside the container: within one, its first process ignores even SIGKILL."""
 
@@ -65,8 +65,17 @@ class NodeAgent:
 
     def kill(self, pod: str, namespace: str) -> None:
         """SIGKILL to the processes of a pod's container, as the kernel or a failing machine gives it."""
+        self.signal(pod, namespace, "KILL")
+
+    def signal(self, pod: str, namespace: str, signal: str, *, after: int = 0) -> None:
+        """A signal to the processes of a container, some seconds later: STOP freezes them, CONT lets them go on."""
         (container,) = self.cluster.get("pod", pod, "-n", namespace)["status"]["containerStatuses"]
-        self.shell(KILL.format(container=container["containerID"].rpartition("/")[2]))
+        script = SIGNAL.format(container=container["containerID"].rpartition("/")[2], signal=signal)
+        self.shell(f"(sleep {after}; {script}) > /dev/null 2>&1 &" if after else script)
+
+    def now(self) -> float:
+        """The time by the node's clock."""
+        return float(self.shell("date +%s.%N"))
 
     def _pod(self) -> dict[str, Any]:
         container = {

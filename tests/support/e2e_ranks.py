@@ -37,6 +37,10 @@ class Ranks:
         """The messages of the coordinator's events of a kind, so far."""
         return [event["message"] for event in self._events(kind)]
 
+    def times(self, kind: str) -> list[float]:
+        """When the coordinator's events of a kind happened, by the clock of its node."""
+        return [datetime.fromisoformat(event["time"]).timestamp() for event in self._events(kind)]
+
     def first_step(self, generation: int) -> float:
         """When a round's first step was done, by the clock of the coordinator's node."""
         steps = (each for each in self._events("progress") if each["message"]["generation"] == generation)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from charts import CHART, ROOT
@@ -42,12 +43,22 @@ class Release:
         finally:
             self.uninstall()
 
-    def install(self) -> None:
+    @contextmanager
+    def changed(self, values: Mapping[str, str]) -> Iterator[None]:
+        """Other values while the block runs: `helm upgrade`, which applies the CRD again too."""
+        self.install(values)
+        try:
+            yield
+        finally:
+            self.install()
+
+    def install(self, changes: Mapping[str, str] | None = None) -> None:
         """Install it, or bring what an interrupted run has left up to date; wait until the operator is ready."""
-        values = [part for name, value in self.values.items() for part in ("--set", f"{name}={value}")]
+        wanted = {**self.values, **(changes or {})}
+        values = [part for name, value in wanted.items() for part in ("--set", f"{name}={value}")]
         flags = OLD_SERVER if self.cluster.minor_version() < 25 else ()
         self.helm("upgrade", "--install", self.name, str(CHART), "--create-namespace", *flags, *values)
-        self._rolled_out()
+        self.rolled_out()
 
     def uninstall(self) -> None:
         """Take it away, and fail if anything stays but the CRD."""
@@ -67,8 +78,9 @@ class Release:
         ]
 
     def pod(self) -> dict[str, Any]:
-        """The operator's pod."""
-        (pod,) = self.cluster.get("pods", "-n", self.namespace, "-l", self._pods)["items"]
+        """The operator's pod; one that ends does not count."""
+        found = self.cluster.get("pods", "-n", self.namespace, "-l", self._pods)["items"]
+        (pod,) = (each for each in found if "deletionTimestamp" not in each["metadata"])
         return dict(pod)
 
     def restarts(self) -> int:
@@ -81,7 +93,15 @@ class Release:
         before = self.restarts()
         agent.kill(self.pod()["metadata"]["name"], self.namespace)
         wait_for("the operator's restart", lambda: self.restarts() > before)
-        self._rolled_out()
+        self.rolled_out()
+
+    def replace_pod(self, agent: NodeAgent) -> None:
+        """End its process as a crash does, and have another pod made: one that crashes again and again would wait."""
+        (container, *_) = self.pod()["status"].get("containerStatuses", [{}])
+        name = self.pod()["metadata"]["name"]
+        if "running" in container.get("state", {}):
+            agent.kill(name, self.namespace)
+        self.cluster.kubectl("delete", "pod", name, "-n", self.namespace, "--grace-period=0", "--force")
 
     @contextmanager
     def down(self) -> Iterator[None]:
@@ -91,11 +111,42 @@ class Release:
             yield
         finally:
             self._scale(1)
-            self._rolled_out()
+            self.rolled_out()
+
+    @contextmanager
+    def replicas(self, count: int) -> Iterator[None]:
+        """So many operators while the block runs."""
+        self._scale(count)
+        self.rolled_out()
+        try:
+            yield
+        finally:
+            self._scale(1)
+            self.rolled_out()
+
+    def lease(self) -> dict[str, Any]:
+        """What the Lease says of who leads."""
+        return dict(self.cluster.get("lease", self.name, "-n", self.namespace)["spec"])
+
+    def leader(self) -> str:
+        """The pod that leads, or led last."""
+        return str(self.lease()["holderIdentity"]).partition("/")[0]
+
+    def wait_for_next_leader(self, transitions: int, seconds: float = 60) -> float:
+        """Wait until the Lease was taken again; Unix time at which it was."""
+        wait_for("another leader", lambda: self.lease()["leaseTransitions"] > transitions, seconds)
+        return datetime.fromisoformat(self.lease()["acquireTime"]).timestamp()
 
     def log(self) -> str:
         """What the operator has written since its container started."""
         return self.cluster.kubectl("logs", f"deployment/{self.name}", "-n", self.namespace)
+
+    def last_words(self, pod: str) -> str:
+        """What the former process in an operator's pod has written; nothing while there was none."""
+        found = self.cluster.get("pod", pod, "-n", self.namespace)["status"]["containerStatuses"]
+        if found[0]["restartCount"] == 0:
+            return ""
+        return self.cluster.kubectl("logs", pod, "-n", self.namespace, "--previous")
 
     @property
     def _pods(self) -> str:
@@ -106,5 +157,6 @@ class Release:
         pods = ("pods", "-n", self.namespace, "-l", self._pods)
         wait_for(f"{replicas} operators", lambda: len(self.cluster.names(*pods)) == replicas, GONE_SECONDS)
 
-    def _rolled_out(self) -> None:
+    def rolled_out(self) -> None:
+        """Wait until every operator is ready."""
         self.cluster.kubectl("rollout", "status", f"deployment/{self.name}", "-n", self.namespace, "--timeout=50s")

@@ -58,6 +58,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- range .Values.gangSchedulers }}
 - apiGroups: [{{ ternary "scheduling.volcano.sh" "scheduling.x-k8s.io" (eq . "volcano") }}]
   resources: [podgroups]
-  verbs: [get, create, patch, delete]  # a job that is suspended or has ended gives up its place in the queue
+  verbs: [create, patch, delete]  # a job that is suspended or has ended gives up its place in the queue
 {{- end }}
 {{- end -}}
