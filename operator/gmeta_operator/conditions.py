@@ -75,7 +75,8 @@ def _suspended(view: View) -> Aspect:
 
 def _suspension(view: View) -> tuple[str, str]:
     """How far a suspension is, as reason and message."""
-    leaving = [pod.name for pod in view.pods if pod.alive(view.now)]
+    there = (pod for pod in view.pods if not pod.lost(view.now))
+    leaving = [pod.name for pod in there if not pod.ended or pod.leaves_by is not None]
     if leaving:
         return "Suspending", f"the processes commit and leave: {', '.join(leaving[:MOST_NAMES])}{_more(leaving)}"
     step = f"step {view.committed} is committed" if view.committed else "nothing is committed"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from gmeta_api.objects import (
@@ -32,9 +32,13 @@ from gmeta_operator.report import Report
 from gmeta_operator.settings import Settings
 from gmeta_operator.status import active_status
 from gmeta_operator.times import read_times
+from gmeta_operator.timestamps import from_text
 from gmeta_operator.trouble import Trouble
 from gmeta_operator.validity import checked, validity_condition
 from gmeta_operator.view import View
+
+LEAVING = timedelta(seconds=10)
+"""How long after the end of a job its processes may take to leave by themselves."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
     view = View(job, observed.pods, history, now, observed.report, observed.trouble, times)
     decision = decide(view) if observed.trouble is None else after_refusal(decide(view))
     status = with_goodput(active_status(view, decision, observed.job, invalid), view, decision, observed.job)
-    stop = decision.stop if decision.end is None else _cleaned(job.spec.run_policy.clean_pod_policy, observed.pods)
+    stop = decision.stop if decision.end is None else _left_over(view)
     plan = Plan(
         observed.job,
         events=tuple(events(observed.job, before, status, now)),
@@ -214,13 +218,20 @@ def _after_the_end(observed: Observed, now: datetime) -> Plan:
     expires = expiry(observed.job["status"], policy)
     if expires is not None and expires <= now:
         return Plan(observed.job, expired=True)
-    moments = (moment for moment in (expires, next_loss(observed.pods, now)) if moment is not None)
+    ended = from_text(observed.job["status"].get("completionTime")) or now
+    leave_by = ended + LEAVING
+    moments = (leave_by if leave_by > now else None, expires, next_loss(observed.pods, now))
     return Plan(
         observed.job,
-        deletes=_cleaned(policy.clean_pod_policy, observed.pods),
+        deletes=_cleaned(policy.clean_pod_policy, observed.pods) if leave_by <= now else (),
         forced=lost_pods(observed.pods, now),
-        wake=min(moments, default=None),
+        wake=min((moment for moment in moments if moment is not None), default=None),
     )
+
+
+def _left_over(view: View) -> tuple[PodFacts, ...]:
+    """What goes at once when a job ends: processes that know of the end leave by themselves, and their logs stay."""
+    return () if view.processes_leave else _cleaned(view.job.spec.run_policy.clean_pod_policy, view.pods)
 
 
 def _cleaned(policy: str, pods: tuple[PodFacts, ...]) -> tuple[PodFacts, ...]:

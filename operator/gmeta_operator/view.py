@@ -81,6 +81,12 @@ class View:
         told = report is not None and report.finished is not None and report.attempt == self.history.attempt
         return told and self.coordinator is not None
 
+    @property
+    def processes_leave(self) -> bool:
+        """Whether the coordinator has told every process how the attempt ends, and has ended itself."""
+        pod = self.newest.get(COORDINATOR)
+        return pod is not None and pod.last_report is not None and pod.last_report.finished is not None
+
     def runs(self, pod: PodFacts | None) -> bool:
         """Whether a pod does its work, as far as is known; one that was lost with its node never says that it ended."""
         return pod is not None and pod.ready and pod.alive(self.now)

@@ -135,3 +135,17 @@ def test_another_controllers_job_is_left_alone() -> None:
     ours, its_operator = submitted(managedBy="gmeta.dev/operator")
     assert len(ours.made) == 2
     assert conditions(its_operator.sync())["Invalid"] == ("False", "SpecValid")
+
+
+def test_processes_that_know_of_the_end_leave_by_themselves() -> None:
+    server, operator = submitted()
+    start(server, operator)
+    finished = {"outcome": "failed", "message": "no such model", "exit_code": 66}
+    server.end("movies-coordinator-0", 66, json.dumps({"attempt": 0, "finished": finished}))
+    assert operator.sync()["state"] == "Failed"
+    assert server.running() == ["movies-w0-0"], "its log would go with it"
+    assert woken(operator) == 10
+    operator.sync(9)
+    assert server.running() == ["movies-w0-0"]
+    operator.sync(1)
+    assert server.running() == [], "it has not left"
