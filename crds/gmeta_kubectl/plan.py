@@ -9,7 +9,15 @@ from pathlib import Path
 
 from gmeta_api.errors import ManifestError
 from gmeta_api.load import load_manifest, parse_job
-from gmeta_api.objects import Incarnation, PodDefaults, cluster_plan, overlay_problems, pod, shared_objects
+from gmeta_api.objects import (
+    Incarnation,
+    PodDefaults,
+    cluster_plan,
+    overlay_problems,
+    pod,
+    pod_group,
+    shared_objects,
+)
 from gmeta_api.spec import MetaTrainingJob
 from gmeta_api.status import RestartCounts
 from gmeta_kubectl.cost import cost_lines
@@ -83,12 +91,13 @@ def planned_objects(job: MetaTrainingJob) -> Planned:
     if problems:
         raise ManifestError(problems)
     plan = cluster_plan(job, 0)
+    group = pod_group(job)
     made = [(process.role, pod(job, process, FIRST, PodDefaults(DEFAULT_IMAGE))) for process in plan.processes]
     return Planned(
         job,
         tuple(each for role, each in made if role == "prepare"),
         tuple(each for role, each in made if role != "prepare"),
-        shared_objects(job, plan, operator_namespace=UNKNOWN),
+        (*shared_objects(job, plan, operator_namespace=UNKNOWN), *((group,) if group else ())),
     )
 
 

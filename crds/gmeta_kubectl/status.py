@@ -101,7 +101,7 @@ def _facts(job: Job, now: datetime) -> Iterator[tuple[str, str]]:
     yield "Failure", failure_words(part(job.status, "lastFailure"), now)
     for node in job.status.get("avoidedNodes", ()):
         yield "Avoided", f"{node.get('node')} until {_shown(node.get('until'))}: {_shown(node.get('reason'))}"
-    yield "Goodput", ", ".join(_scalars(part(job.status, "goodput")))
+    yield "Goodput", _goodput(part(job.status, "goodput"))
 
 
 def _progress(job: Job) -> str:
@@ -163,13 +163,13 @@ def _conditions(job: Job) -> list[str]:
     return ["", *table(CONDITION_COLUMNS, rows)] if rows else []
 
 
-def _scalars(group: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every figure of a group with its path: which there are differs between versions of the operator."""
-    for name, value in group.items():
-        if isinstance(value, Mapping):
-            yield from _scalars(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name} {value}"
+def _goodput(goodput: Mapping[str, Any]) -> str:
+    """The productive share of the time, and what the rest was lost to, most first."""
+    if "ratio" not in goodput:
+        return ""
+    losses = sorted(part(goodput, "lostSeconds").items(), key=lambda loss: -loss[1])
+    lost = ", ".join(f"{cause} {duration(seconds)}" for cause, seconds in losses if seconds >= 1)
+    return f"{goodput['ratio']:.0%} of the time brought the job forward{lost and '; lost to ' + lost}"
 
 
 def _shown(value: object) -> str:

@@ -80,6 +80,7 @@ def test_the_gang_and_the_queue_are_named(fake: FakeKubectl, call: Call, manifes
     assert lines[0] == "team-b/quickstart: the operator would make"
     assert "Gang:    volcano places all pods or none" in lines
     assert "Queue:   ranking" in lines
+    assert "PodGroup quickstart" in " ".join(lines)
     assert "World:   1 rank, one in each worker" in lines
     assert lines[-2:] == ["Quota", "  the namespace has none"]
     assert fake.asked()[-1][-1] == "--namespace=team-b"

@@ -101,12 +101,12 @@ def test_avoided_nodes_and_goodput_are_shown_where_the_operator_tells_them() -> 
             {"node": "node2", "until": "2026-03-01T13:00:00Z", "reason": "OutOfMemory"},
             {"node": "node3"},
         ],
-        "goodput": {"ratio": 0.93, "lostSeconds": {"restart": 12}},
+        "goodput": {"ratio": 0.93, "lostSeconds": {"commit": 2.4, "restart": 75.0, "image": 0.2}},
     }
     lines = page(Job(seen_job(status={**RUNNING, **told})), [], NOW)
     assert "Avoided:     node2 until 2026-03-01T13:00:00Z: OutOfMemory" in lines
     assert "Avoided:     node3 until -: -" in lines
-    assert "Goodput:     ratio 0.93, lostSeconds.restart 12" in lines
+    assert "Goodput:     93% of the time brought the job forward; lost to restart 1m15s, commit 2s" in lines
 
 
 def test_the_limit_is_for_restarts_without_a_commit_where_those_are_told() -> None:
