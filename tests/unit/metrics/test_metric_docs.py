@@ -74,6 +74,7 @@ def operator_families() -> list[Metric]:
     goodput = {"phase": "ended", "productiveSeconds": 9.0, "lostSeconds": {"commit": 1.0}}
     status = {"state": "Succeeded", "export": export, "goodput": goodput}
     job = {"metadata": {"name": "demo", "namespace": "lab"}, "status": status}
+    metrics.show_leadership(lambda: True)
     metrics.show_jobs(lambda: (job,))
     metrics.show_queue(waiting=lambda: 0, retrying=lambda: 0)
     with pytest.raises(ValueError, match="bug"), metrics.reconciling(waited=0.1):
