@@ -40,6 +40,7 @@ def movies(loaded: LoadedCommit) -> dict[int, torch.Tensor]:
     return {key: weights[place] for key, place in zip(keys, places.tolist(), strict=True)}
 
 
+@pytest.mark.slow
 def test_a_job_starts_from_another_ones_best_commit(job: LocalJob) -> None:
     code, output = job.run()
     assert code == 0, output
