@@ -248,6 +248,7 @@ class Judge:
 
     def _event(self, event: Object) -> None:
         words = event["reason"], event["message"], event["involvedObject"]["uid"]
-        occasion = self.job["metadata"]["generation"], self.attempt, len(self.all_fates())
+        generation = self.server.job["metadata"]["generation"] if self.server.job is not None else 0
+        occasion = generation, len(self.ledger.fates), self.server.status_writes
         assert self.told.get(words) != occasion, "an event is told twice"
         self.told[words] = occasion
