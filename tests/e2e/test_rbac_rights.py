@@ -18,6 +18,7 @@ WATCHED = ("metatrainingjobs", "pods", "customresourcedefinitions")
 UNSEEN: Mapping[Right, str] = {
     **{(verb, resource): "kopf's, without a metric" for resource in WATCHED for verb in ("list", "watch")},
     ("update", "metatrainingjobs/finalizers"): "asked for by admission where it checks blockOwnerDeletion",
+    **{(verb, "podgroups"): "used in test_scheduling.py" for verb in ("create", "patch", "delete")},
 }
 """Rights that no request of the operator's own shows, and why they are needed."""
 

@@ -9,9 +9,6 @@ from simulated import GRACE, Server, ended
 
 from gmeta_operator.report import Report, ReportedCommit, ReportedEnd, ReportedGoodput, ReportedProgress
 
-COMMIT_STEPS = 3
-"""Reports between two commits."""
-
 LONGEST_GOODBYE = timedelta(seconds=5)
 
 
@@ -89,10 +86,8 @@ class ClusterLife:
         )
         outcome = "failed" if end else "succeeded"
         finished = None if end is None else ReportedEnd(outcome=outcome, message="it has ended", exit_code=end)
-        if self._steps % COMMIT_STEPS == 0:
-            self.server.committed = self._steps
-        step = self.server.committed
-        commit = ReportedCommit(attempt=attempt, step=step, path=f"s{step}") if step else None
+        self.server.committed = self._steps
+        commit = ReportedCommit(attempt=attempt, step=self._steps, path=f"s{self._steps}")
         goodput = ReportedGoodput(
             training=end is None,
             productive_seconds=7.3 * self._steps,

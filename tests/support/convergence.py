@@ -306,8 +306,10 @@ class Histories(RuleBasedStateMachine):
         assert self.server.status_writes <= writes + 1, "more than one status write in a pass"
 
     def _replace(self, operator: Operator) -> None:
+        """It comes back and leads; the one that ends first is always the one that leads no more."""
         operator.die()
-        self.operators[self.operators.index(operator)] = Operator(self.server, METRICS)
+        self.operators.remove(operator)
+        self.operators.append(Operator(self.server, METRICS))
 
     def _gate(self, point: str, when: str) -> None:
         if self.chatty:

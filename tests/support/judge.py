@@ -236,9 +236,6 @@ class Judge:
 
     def _status(self, status: Object) -> None:
         check_status(self, self.job, status)
-        before = self.job.get("status", {}).get("restarts", {})
-        renewed = before.get("counted", 0) > 0 and status["restarts"]["atStep"] > before["atStep"]
-        self.happened["progress"] += renewed
         if finished(status):
             self.happened[status["reason"]] += 1
         started = condition({"status": status}, "AttemptStarted") == "True"

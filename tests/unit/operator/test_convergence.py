@@ -12,7 +12,6 @@ CRASHES = [(point, when) for point in POINTS for when in ("before", "after")]
 RARE = (
     "force",
     "expire",
-    "progress",
     "Completed",
     "BackoffLimitExceeded",
     "DeadlineExceeded",
