@@ -119,6 +119,7 @@ def test_a_failure_of_the_export_ends_the_job_and_keeps_the_older_one(job: Local
     assert events_of_run(job.folder / "runs/export")[-1]["exit_code"] == 65
 
 
+@pytest.mark.slow
 def test_a_place_that_is_taken_is_told_before_anything_is_trained(job: LocalJob) -> None:
     out_of(job).mkdir(parents=True)
     (out_of(job) / "thesis.tex").touch()

@@ -21,6 +21,7 @@ SPEC = {
 }
 
 
+@pytest.mark.slow
 def test_the_examples_train_in_two_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=":")
     job = LocalJob(tmp_path)
