@@ -93,8 +93,9 @@ BY_REASON: dict[str, FailureClass] = {
 }
 """Kubernetes' reasons that say more than the exit code does."""
 
-NODE_FAULTS = frozenset({"ContainerCannotRun", "Evicted", "NodeLost", "StartError", "UnexpectedAdmissionError"})
-"""Reasons that speak against the node; a shutdown or pre-emption does not."""
+NODE_FAULTS = frozenset({"Evicted", "NodeLost", "UnexpectedAdmissionError"})
+"""Reasons that speak against the node. A shutdown or pre-emption does not, nor does a container that cannot be started:
+a manifest's wrong command ends so on any node."""
 
 SIGNALS = 128
 

@@ -3,7 +3,6 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -15,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from gmeta_operator.client import ApiError
 from gmeta_operator.goodput_metrics import GoodputOfJobs
+from gmeta_operator.timestamps import from_text
 
 STATES = ("Pending", "Preparing", "Running", "Restarting", "Suspended", "Succeeded", "Failed")
 OTHER = "Other"
@@ -152,19 +152,10 @@ class _Exports(Collector):
         family = GaugeMetricFamily("gmeta_job_export_created_seconds", text, labels=labels)
         for job in self._jobs():
             export = job.get("status", {}).get("export")
-            if export is not None and (created := _timestamp(export["created"])) is not None:
+            if export is not None and (created := from_text(export["created"])) is not None:
                 name = job["metadata"]["namespace"], job["metadata"]["name"]
-                family.add_metric([*name, export["volume"], export["path"]], created)
+                family.add_metric([*name, export["volume"], export["path"]], created.timestamp())
         yield family
-
-
-def _timestamp(text: str) -> float | None:
-    """Unix time of a moment as a status has it; None for what somebody else has written there."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo is not None else None
 
 
 def _state(job: Resource) -> str:

@@ -46,5 +46,5 @@ def _held_against(failures: Iterable[Failure], limits: FaultToleranceSpec) -> It
 
 
 def _lasting(entries: Iterable[Entry], now: datetime) -> Iterator[Entry]:
-    """Entries that are not over; whoever may write a status may have written no time there."""
+    """Entries that are not over, as far as they tell a time."""
     return (each for each in entries if (until := from_text(each["until"])) is not None and until > now)

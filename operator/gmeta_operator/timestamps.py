@@ -9,5 +9,12 @@ def to_text(moment: datetime) -> str:
 
 
 def from_text(text: str | None) -> datetime | None:
-    """What `to_text` or the API server wrote; None for nothing."""
-    return None if text is None else datetime.fromisoformat(text)
+    """What `to_text` or the API server wrote; None for nothing, and for what is no moment with a zone.
+
+    Whoever may write a job's status must not stop the passes over it, nor those over all jobs.
+    """
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -140,7 +140,7 @@ def test_a_lost_pod_is_replaced_elsewhere_and_deleted_by_force_once_that_is_told
 def test_nodes_are_remembered_across_jobs_and_by_a_new_operator() -> None:
     server, operator = begun()
     other = manifest()
-    entry = {"node": "gpu-3", "reason": "StartError", "pod": "books-w0-0", "until": "2026-01-02T13:00:00Z"}
+    entry = {"node": "gpu-3", "reason": "Evicted", "pod": "books-w0-0", "until": "2026-01-02T13:00:00Z"}
     over = {**entry, "node": "gpu-4", "until": to_text(server.now)}
     metadata = {"name": "books", "namespace": "team", "uid": "books-1", "resourceVersion": "1"}
     operator.store.put_job({**other, "metadata": metadata, "status": {"avoidedNodes": [entry, over]}})
@@ -153,11 +153,31 @@ def test_nodes_are_remembered_across_jobs_and_by_a_new_operator() -> None:
     assert avoided(server, "movies-w0-2") == []
 
 
+@pytest.mark.parametrize("until", ["tomorrow", "", "2026-01-02T13:00:00"])
+def test_what_is_no_time_in_another_jobs_status_stops_no_pass(until: str) -> None:
+    server, operator = begun()
+    entry = {"node": "gpu-3", "reason": "NodeLost", "pod": "books-w0-0", "until": until}
+    metadata = {"name": "books", "namespace": "other", "uid": "books-1", "resourceVersion": "1"}
+    operator.store.put_job({**manifest(), "metadata": metadata, "status": {"avoidedNodes": [entry]}})
+    server.remove("movies-w0-0")
+    operator.sync(1)
+    assert avoided(server, "movies-w0-1") == []
+
+
+def test_a_wrong_command_is_not_held_against_the_node() -> None:
+    server, operator = begun()
+    pod = server.live["movies-w0-0"]
+    server.live["movies-w0-0"] = {**pod, "spec": {**pod["spec"], "nodeName": "gpu-7"}}
+    server.end("movies-w0-0", 128, reason="StartError")
+    status = operator.sync()
+    assert (status["lastFailure"]["class"], status.get("avoidedNodes")) == ("CannotStart", None)
+
+
 def test_the_manifests_own_affinity_stays() -> None:
     affinity = {"podAffinity": {}, "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}]}}
     server = Server(manifest(workers={"podTemplate": {"spec": {"affinity": affinity}}}))
     operator = Operator(server)
-    entry = {"node": "gpu-3", "reason": "StartError", "pod": "books-w0-0", "until": "2026-01-02T13:00:00Z"}
+    entry = {"node": "gpu-3", "reason": "Evicted", "pod": "books-w0-0", "until": "2026-01-02T13:00:00Z"}
     metadata = {"name": "books", "namespace": "team", "uid": "books-1", "resourceVersion": "1"}
     operator.store.put_job({**manifest(), "metadata": metadata, "status": {"avoidedNodes": [entry]}})
     operator.sync()
