@@ -81,7 +81,8 @@ class Server:
         self.send("POST", "/api/v1/namespaces", {"metadata": {"name": FOREIGN}})
         account = f"/api/v1/namespaces/{FOREIGN}/serviceaccounts/default"
         wait_until(lambda: self._http.get(account).is_success, "the namespace of others")
-        spec = {"containers": [{"name": "other", "image": "other:1", "env": [{"name": "A", "value": "b" * 500}]}]}
+        container = {"name": "other", "image": "other:1", "env": [{"name": "A", "value": "b" * 500}]}
+        spec = {"containers": [container], "automountServiceAccountToken": False}  # which may not be made yet
         for number in range(count):
             pod = {"metadata": {"name": f"other-{number}", "labels": {"app": "other"}}, "spec": spec}
             self.send("POST", f"/api/v1/namespaces/{FOREIGN}/pods", pod)

@@ -108,7 +108,7 @@ class LastFailure(SpecModel):
     failure_class: ShortText | None = Field(
         default=None, alias="class", description="Class of the failure, which decides what was done."
     )
-    rank: Count | None = Field(default=None, description="Rank that failed.")
+    worker: Count | None = Field(default=None, description="Index of the worker that failed.")
     step: Count | None = Field(default=None, description="Step at which it failed.")
     action: Annotated[str, Field(max_length=32)] | None = Field(
         default=None, description="What was done about it: Restart, RestartUncounted or Fail."

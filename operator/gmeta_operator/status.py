@@ -107,7 +107,7 @@ def _last_failure(failure: Failure, report: Report | None) -> dict[str, Any]:
         exit_code=pod.exit_code,
         reason=pod.reason,
         failure_class=failure.kind.name,
-        rank=pod.slot[1] if pod.role == "worker" else None,
+        worker=pod.slot[1] if pod.role == "worker" else None,
         step=report.step if report is not None else None,
         action=failure.action,
         rule=failure.rule,

@@ -23,7 +23,7 @@ def test_a_killed_coordinator_is_replaced_and_no_worker_restarts(jobs: Jobs, age
     assert restarts(status) == (1, 0)
     failure = status["lastFailure"]
     assert (failure["pod"], failure["exitCode"], failure["class"]) == ("headless-coordinator-0", 137, "Killed")
-    assert "rank" not in failure
+    assert "worker" not in failure
     assert sorted(jobs.pods("headless")) == ["headless-coordinator-0", "headless-coordinator-1", "headless-w0-0"]
     words = "Restarting: headless-coordinator-0 ended with exit code 137 (Killed); restart 1 of "
     assert jobs.has_warned("headless", "Killed", words)
@@ -65,7 +65,7 @@ def test_a_worker_beyond_its_memory_is_tried_again_up_to_the_limit(jobs: Jobs) -
     assert restarts(status) == (1, 0)
     failure = status["lastFailure"]
     assert (failure["pod"], failure["reason"], failure["class"]) == ("oom-w0-1", "OOMKilled", "OutOfMemory")
-    assert (failure["exitCode"], failure["rank"]) == (137, 0)
+    assert (failure["exitCode"], failure["worker"]) == (137, 0)
     assert {"oom-w0-0", "oom-w0-1"} <= set(jobs.pods("oom"))
     assert jobs.has_warned("oom", "OutOfMemory", f"Restarting: {OOM.format(0)}; restart 1 of 1 at ")
     assert ("Warning", "BackoffLimitExceeded", f"Failed: {words}") in jobs.events("oom")

@@ -135,10 +135,7 @@ def let_go(jobs: Jobs, name: str) -> None:
 
 def preempt(jobs: Jobs, name: str) -> None:
     """Kueue takes a pod's place from it: a condition, then a deletion."""
-    pod = jobs.pods("gang")[name]
-    pod["status"]["conditions"].append(PREEMPTED)
-    path = f"/api/v1/namespaces/{jobs.namespace}/pods/{name}/status"
-    jobs.cluster.kubectl("replace", "--raw", path, "-f", "-", text=json.dumps(pod))
+    jobs.add_condition(name, PREEMPTED)
     jobs.kubectl("delete", "pod", name, "--wait=false")
 
 

@@ -97,12 +97,12 @@ def test_a_killed_worker_is_replaced_and_goes_on(jobs: Jobs, agent: NodeAgent) -
     assert restarts(status) == (1, 0)
     assert status["attempt"] == 0
     failure = status["lastFailure"]
-    assert {name: failure[name] for name in ("pod", "node", "exitCode", "class", "rank")} == {
+    assert {name: failure[name] for name in ("pod", "node", "exitCode", "class", "worker")} == {
         "pod": "killed-w0-0",
         "node": agent.node,
         "exitCode": 137,
         "class": "Killed",
-        "rank": 0,
+        "worker": 0,
     }
     assert failure["step"] >= commit
     assert status["progress"]["percent"] == 100

@@ -145,6 +145,13 @@ class Jobs:
         """Wait until a job runs and can be gone on with; its status."""
         return self.wait(name, "commit", lambda status: status.get("lastCheckpoint", {}).get("step", 0) > 0, 180)
 
+    def add_condition(self, pod: str, condition: Mapping[str, str]) -> None:
+        """Add a condition to a pod's status, as a controller would that the cluster lacks; kubelets leave it there."""
+        thing = self.cluster.get("pod", pod, "-n", self.namespace)
+        thing["status"]["conditions"].append(condition)
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/status"
+        self.cluster.kubectl("replace", "--raw", path, "-f", "-", text=json.dumps(thing))
+
     def describe(self, name: str) -> str:
         """What kubectl shows of a job and of its pods."""
         return self.kubectl("describe", "mtj", name) + self.kubectl("get", "pods", "-o", "wide")

@@ -13,6 +13,7 @@ from typing import Any
 from e2e_cluster import Cluster
 
 NODE_FOLDER = "/tmp"
+FIND = "grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3"
 SIGNAL = """
 pids=$(grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3)
 [ -n "$pids" ] || {{ echo "no process of container {container} on this node" >&2; exit 1; }}
@@ -72,6 +73,11 @@ class NodeAgent:
         (container,) = self.cluster.get("pod", pod, "-n", namespace)["status"]["containerStatuses"]
         script = SIGNAL.format(container=container["containerID"].rpartition("/")[2], signal=signal)
         self.shell(f"(sleep {after}; {script}) > /dev/null 2>&1 &" if after else script)
+
+    def pids(self, pod: str, namespace: str) -> list[int]:
+        """The processes of a pod's container, by their numbers on the node."""
+        (container,) = self.cluster.get("pod", pod, "-n", namespace)["status"]["containerStatuses"]
+        return sorted(map(int, self.shell(FIND.format(container=container["containerID"].rpartition("/")[2])).split()))
 
     def now(self) -> float:
         """The time by the node's clock."""

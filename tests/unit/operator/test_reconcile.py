@@ -173,7 +173,7 @@ def test_a_failed_worker_is_replaced_alone(code: int, reason: str, kind: str, co
         assert (restarts(status), status["attempt"]) == (counts, 0)
         failure = status["lastFailure"]
         assert (failure["pod"], failure["exitCode"], failure["class"]) == ("movies-w0-0", code, kind)
-        assert (failure["message"], failure["rank"]) == ("last words", 0)
+        assert (failure["message"], failure["worker"]) == ("last words", 0)
 
     story(tell)
 
