@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from bench.goals import Goals, goal_table, missed, plot
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -50,17 +54,30 @@ def interleave(contestants: Mapping[str, Callable[[], object]], repeats: int) ->
     return {name: Timing(cpu[name], wall[name]) for name in contestants}
 
 
-def write_result(out: Path, ratios: Mapping[str, float], figures: Mapping[str, Any]) -> None:
-    """Write a result: when, which commit, which machine, ratios by name, and absolute figures."""
+def publish(out: Path | None, ratios: Mapping[str, float], figures: Mapping[str, Any], goals: Goals) -> int:
+    """Print the ratios beside their goals, and write them where `out` says; 1 if a goal is missed, else 0."""
+    Console().print(goal_table(ratios, goals))
+    if out is not None:
+        write_result(out, ratios, figures, goals)
+    return 1 if missed(ratios, goals) else 0
+
+
+def write_result(
+    out: Path, ratios: Mapping[str, float], figures: Mapping[str, Any], goals: Goals | None = None
+) -> None:
+    """Write a result: when, which commit, which machine, ratios by name, their goals, absolute figures; and a plot."""
     result = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "python": platform.python_version()},
         "ratios": {name: round(value, 4) for name, value in ratios.items()},
+        "goals": {name: str(goal) for name, goal in (goals or {}).items()},
         "figures": figures,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n")
+    if ratios:
+        plot(out.stem, ratios, goals or {}).savefig(out.with_suffix(".svg"))
 
 
 def _commit() -> str:

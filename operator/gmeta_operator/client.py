@@ -29,7 +29,8 @@ APPLY = "application/apply-patch+yaml"  # JSON is YAML
 MERGE = "application/merge-patch+json"
 
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-PAGE = 500
+PAGE = 100
+"""Objects of a list that are asked for at once: with their bookkeeping, each takes some 50 KiB while it is read."""
 
 VERBS = {"PATCH": "apply", "POST": "create", "DELETE": "delete"}
 
