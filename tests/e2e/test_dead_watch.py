@@ -1,9 +1,18 @@
-"""An operator whose watches are dead without a word: the liveness probe notices, and it is started again."""
+"""An operator whose watches are dead without a word: it hears again by itself, or the liveness probe has it restarted.
+
+Both need the network of the operator's pod, so the cluster has to be one of this machine.
+"""
 
 import re
+import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import deaf_proxy
 import pytest
 from e2e_cluster import Cluster, wait_for
 from e2e_jobs import Jobs
@@ -13,65 +22,100 @@ from unavailable import unavailable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-QUIET_MILLISECONDS = 20_000
-"""A connection on which the operator has sent nothing for so long carries a watch; its Lease is renewed more often."""
-NOTICED_SECONDS = 420
+PROXY_PORT = 16443
+HEARD_AGAIN_SECONDS = 120
+NOTICED_SECONDS = 300
+"""A watch ends by itself, and begins anew, 310 s after it has begun: sooner only the probe can have helped."""
 
 
-def test_an_operator_whose_watches_are_dead_is_started_again_and_catches_up(
-    jobs: Jobs, agent: NodeAgent, cluster: Cluster, operator: Release
-) -> None:
+@pytest.fixture
+def new_pod(cluster: Cluster, agent: NodeAgent, operator: Release) -> Iterator[Callable[[], int]]:
+    """Replaces the operator's pod, whose Lease has to run out first; the number of its new process on this machine."""
     if cluster.script is None:
-        unavailable(
-            "packets cannot be dropped: set GMETA_TEST_CLUSTER to the control script of a cluster of this machine"
-        )
-    operator.replace_pod(agent)  # each watch ends by itself, and begins anew, after 300 s
+        unavailable("packets cannot be kept back: set GMETA_TEST_CLUSTER to the script of a cluster of this machine")
+
+    def replace() -> int:
+        operator.replace_pod(agent)
+        wait_for("the new container", lambda: operator.pod()["status"].get("phase") == "Running")
+        return agent.pids(operator.pod()["metadata"]["name"], operator.namespace)[0]
+
+    yield replace
+    operator.replace_pod(agent)
     operator.rolled_out()
-    pod = operator.pod()["metadata"]["name"]
-    pid = agent.pids(pod, operator.namespace)[0]
-    wait_for("watches and nothing else on quiet connections", lambda: len(quiet_ports(pid)) >= 2)
-    for port in quiet_ports(pid):
-        drop(pid, port)
-    jobs.submit("unheard")
-    wait_for("the operator's restart", lambda: operator.restarts() == 1, NOTICED_SECONDS)
-    assert any(
-        re.search(r"Liveness probe failed: .*the watch of \w+s is dead: it tells nothing, for 60 s", each, re.DOTALL)
-        for each in messages(cluster, operator.namespace)
-    ), messages(cluster, operator.namespace)
-    operator.rolled_out()
-    status = jobs.wait_for_end("unheard")
-    assert (status["state"], status["reason"]) == ("Succeeded", "Completed"), jobs.describe("unheard")
 
 
-def quiet_ports(pid: int) -> list[str]:
-    """Local ports of a process's network whose connections to the API server carry watches."""
-    lines = inside(pid, "ss", "-Htnoi", "state", "established").split("\n")
-    pairs = zip(lines[::2], lines[1::2], strict=False)
-    return list(_quiet(pairs))
+def inside(pid: int, *command: str) -> list[str]:
+    """A command as it is run in the network of a process."""
+    return ["nsenter", "--target", str(pid), "--net", *command]
 
 
-def _quiet(pairs: "zip[tuple[str, str]]") -> Iterator[str]:
-    for ends, facts in pairs:
-        local, peer = ends.split()[2:4]
-        sent = re.search(r"lastsnd:(\d+)", facts)
-        if peer.endswith((":443", ":6443")) and sent is not None and int(sent[1]) > QUIET_MILLISECONDS:
-            yield local.rpartition(":")[2]
-
-
-def drop(pid: int, port: str) -> None:
-    """From now on no packet of this connection comes through, either way, and nobody is told."""
-    inside(pid, "iptables", "-A", "OUTPUT", "-p", "tcp", "--sport", port, "-j", "DROP")
-    inside(pid, "iptables", "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "DROP")
-
-
-def inside(pid: int, *command: str) -> str:
-    """Run a command in a process's network."""
-    nsenter = ["nsenter", "--target", str(pid), "--net", *command]
-    done = subprocess.run(nsenter, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(nsenter)}: exit {done.returncode}: {done.stderr}"
+def run_inside(pid: int, *command: str) -> str:
+    done = subprocess.run(inside(pid, *command), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: exit {done.returncode}: {done.stderr}"
     return done.stdout
 
 
-def messages(cluster: Cluster, namespace: str) -> list[str]:
-    """Of the events of a namespace."""
-    return [each["message"] for each in cluster.get("events", "-n", namespace)["items"]]
+def quiet_ports(pid: int) -> list[str]:
+    """Local ports of connections to the API server on which nothing has been sent for a while: those of watches."""
+    lines = run_inside(pid, "ss", "-Htnoi", "state", "established", "dport", "=", ":443").splitlines()
+    milliseconds = 1000 * deaf_proxy.QUIET_SECONDS
+    return [
+        ends.split()[2].rpartition(":")[2]
+        for ends, facts in zip(lines[::2], lines[1::2], strict=True)
+        if float(re.search(r"lastsnd:(\d+)", facts + " lastsnd:0")[1]) > milliseconds  # type: ignore[index]
+    ]
+
+
+@contextmanager
+def proxied(pid: int, cluster: Cluster) -> Iterator[subprocess.Popen[str]]:
+    """Every new connection from a pod to the API server goes through a proxy while the block runs."""
+    server = cluster.get("service", "kubernetes", "-n", "default")["spec"]["clusterIP"]
+    script = [sys.executable, str(Path(deaf_proxy.__file__)), str(PROXY_PORT), server, "443"]
+    proxy = subprocess.Popen(inside(pid, *script), stdout=subprocess.PIPE, text=True)
+    assert proxy.stdout is not None
+    try:
+        assert proxy.stdout.readline() == "ready\n"
+        nobody_but_root = ("-m", "owner", "!", "--uid-owner", "0")
+        to_proxy = ("-j", "REDIRECT", "--to-ports", str(PROXY_PORT))
+        run_inside(pid, "iptables", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-d", server, *nobody_but_root, *to_proxy)
+        yield proxy
+    finally:
+        proxy.kill()
+        proxy.wait()
+
+
+def test_an_operator_whose_connections_are_cut_hears_again_by_itself(
+    jobs: Jobs, operator: Release, new_pod: Callable[[], int]
+) -> None:
+    pid = new_pod()
+    operator.rolled_out()
+    time.sleep(deaf_proxy.QUIET_SECONDS + 5)
+    watches = quiet_ports(pid)
+    assert len(watches) >= 2, "the watches are not found"
+    for port in watches:
+        run_inside(pid, "iptables", "-A", "OUTPUT", "-p", "tcp", "--sport", port, "-j", "DROP")
+        run_inside(pid, "iptables", "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "DROP")
+    jobs.submit("unheard", training={"epochs": 1})
+    jobs.wait("unheard", "the operator to hear of it", lambda status: "state" in status, HEARD_AGAIN_SECONDS)
+    assert jobs.wait_for_end("unheard")["state"] == "Succeeded", jobs.describe("unheard")
+    assert operator.restarts() == 0
+
+
+def test_an_operator_whose_watches_tell_nothing_is_started_again_and_catches_up(
+    jobs: Jobs, cluster: Cluster, operator: Release, new_pod: Callable[[], int]
+) -> None:
+    pid = new_pod()
+    with proxied(pid, cluster) as proxy:
+        operator.rolled_out()
+        time.sleep(deaf_proxy.QUIET_SECONDS + 5)
+        proxy.send_signal(signal.SIGUSR1)
+        assert proxy.stdout is not None
+        assert int(proxy.stdout.readline()) >= 2, "the watches are not deaf"
+        jobs.submit("unheard", training={"epochs": 1})
+        wait_for("the operator's restart", lambda: operator.restarts() == 1, NOTICED_SECONDS)
+        events = cluster.get("events", "-n", operator.namespace)["items"]
+        words = r"Liveness probe failed: .*the watch of \w+s is dead: it tells nothing, for 60 s not even of "
+        assert any(re.search(words, each["message"]) for each in events), [each["message"] for each in events]
+        operator.rolled_out()
+        status = jobs.wait_for_end("unheard")
+        assert (status["state"], status["reason"]) == ("Succeeded", "Completed"), jobs.describe("unheard")
