@@ -11,18 +11,22 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from bench.shaped import enter
 from gmeta_worker.parallel import DistributedGroup, Group
 
 PATIENCE = timedelta(minutes=15)
 
 
-def run_ranks(size: int, work: Callable[..., Any], *arguments: object) -> list[Any]:
+def run_ranks(
+    size: int, work: Callable[..., Any], *arguments: object, networks: Sequence[str] | None = None
+) -> list[Any]:
     """Call `work(group, *arguments)` in `size` processes; what each returned, by rank.
 
     Args:
         size: number of ranks.
         work: a function of a module, so that a process can import it.
         arguments: of `work`.
+        networks: of this machine, one a rank, as `bench.shaped` makes them; by default all share the loopback.
 
     Raises:
         RuntimeError: a rank has ended without a result.
@@ -31,7 +35,10 @@ def run_ranks(size: int, work: Callable[..., Any], *arguments: object) -> list[A
     with tempfile.TemporaryDirectory() as folder:
         results: Queue[tuple[int, Any]] = context.Queue()
         processes = [
-            context.Process(target=_rank, args=(rank, size, folder, results, work, arguments)) for rank in range(size)
+            context.Process(
+                target=_rank, args=(rank, size, folder, results, networks and networks[rank], work, arguments)
+            )
+            for rank in range(size)
         ]
         for process in processes:
             process.start()
@@ -44,10 +51,19 @@ def run_ranks(size: int, work: Callable[..., Any], *arguments: object) -> list[A
 
 
 def _rank(
-    rank: int, size: int, folder: str, results: "Queue[Any]", work: Callable[..., Any], arguments: Sequence[object]
+    rank: int,
+    size: int,
+    folder: str,
+    results: "Queue[Any]",
+    network: str | None,
+    work: Callable[..., Any],
+    arguments: Sequence[object],
 ) -> None:
     torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if network is None:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    else:
+        enter(network)
     store = dist.FileStore(f"{folder}/store", size)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
     assert dist.group.WORLD is not None, "init_process_group makes it"
