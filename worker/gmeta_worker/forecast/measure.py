@@ -85,7 +85,7 @@ def work_of(parts: Components, batch: StepBatch, number_bytes: int) -> Work:
         samples=len(batch.labels),
         keys=batch.keys.size + sum(len(ragged.values) for ragged in batch.multi),
         unique_rows=len(inputs.ids),
-        dim=parts.store.lookup(inputs.ids[:1]).shape[1],
+        dim=parts.store.lookup(inputs.ids[:0]).shape[1],
         number_bytes=number_bytes,
         dense_parameters=sum(each.numel() for each in parts.model.parameters()),
     )
