@@ -36,7 +36,7 @@ def new_pod(cluster: Cluster, agent: NodeAgent, operator: Release) -> Iterator[C
 
     def replace() -> int:
         operator.replace_pod(agent)
-        wait_for("the new container", lambda: operator.pod()["status"].get("phase") == "Running")
+        wait_for("the new container", lambda: [each["status"]["phase"] for each in operator.pods()] == ["Running"])
         return agent.pids(operator.pod()["metadata"]["name"], operator.namespace)[0]
 
     yield replace

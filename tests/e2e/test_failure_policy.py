@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from e2e_cluster import wait_for
 from e2e_jobs import LONG, Jobs, Status, condition
 from e2e_node import NodeAgent
 from e2e_ranks import Ranks
@@ -72,7 +73,7 @@ def test_a_pod_that_is_ended_for_the_clusters_sake_costs_nothing_unless_a_rule_s
         agent.kill(f"{name}-w0-0", jobs.namespace)
     status, words = ended(jobs, "pinned")
     assert (status["reason"], restarts(status)) == ("Infrastructure", (0, 0))
-    assert words == "pinned-w0-0 ended with exit code 137 (Infrastructure)"
+    assert words == "pinned-w0-0 ended with exit code 137 (Infrastructure, EvictionByEvictionAPI)"
     status = jobs.wait_for_end("moved")
     assert (status["state"], restarts(status)) == ("Succeeded", (0, 1)), jobs.describe("moved")
     assert (status["lastFailure"]["class"], status["lastFailure"]["exitCode"]) == ("Infrastructure", 137)
@@ -83,21 +84,11 @@ def test_a_new_commit_renews_the_budget_and_the_wait(jobs: Jobs, agent: NodeAgen
     jobs.submit("stubborn", training=MINUTES, checkpoint={"everySteps": 50}, faultTolerance=limits)
     for number in range(3):
         step = jobs.status("stubborn").get("restarts", {}).get("atStep", 0)
-        jobs.wait(
-            "stubborn",
-            "progress",
-            lambda status, step=step: status.get("lastCheckpoint", {}).get("step", 0) > step,  # type: ignore[misc]
-            180,
-        )
+        wait_for("progress", lambda step=step: committed(jobs, "stubborn") > step, 180)  # type: ignore[misc]
         agent.kill(f"stubborn-w0-{number}", jobs.namespace)
-        status = jobs.wait(
-            "stubborn",
-            "restart",
-            lambda status, count=number + 1: status["restarts"]["counted"] == count,  # type: ignore[misc]
-        )
-        assert status["restarts"]["withoutProgress"] == 1
-        jobs.wait_for_running("stubborn")
+        assert wait_for_restart(jobs, "stubborn", number + 1)["withoutProgress"] == 1
         assert 3 <= gap(jobs, "stubborn-w0", number) <= 8
+        jobs.wait_for_running("stubborn")
     status = jobs.wait_for_end("stubborn")
     assert (status["state"], restarts(status)) == ("Succeeded", (3, 0)), jobs.describe("stubborn")
     ledger = Ranks(jobs, "stubborn").events("shard_written")[-1]["ledger"]
@@ -107,11 +98,22 @@ def test_a_new_commit_renews_the_budget_and_the_wait(jobs: Jobs, agent: NodeAgen
 def test_the_wait_doubles_while_nothing_is_committed(jobs: Jobs) -> None:
     limits = {"restartBackoffSeconds": 4, "maxBackoffSeconds": 8, "backoffLimit": 3}
     jobs.submit("hopeless", workers=LITTLE_MEMORY, faultTolerance=limits)
+    for number, expected in enumerate((4, 8, 8)):
+        assert wait_for_restart(jobs, "hopeless", number + 1)["withoutProgress"] == number + 1
+        assert expected <= gap(jobs, "hopeless-w0", number) <= expected + 4
     status = jobs.wait_for_end("hopeless")
     assert (status["reason"], restarts(status)) == ("BackoffLimitExceeded", (3, 0)), jobs.describe("hopeless")
-    waits = [gap(jobs, "hopeless-w0", number) for number in range(3)]
-    for wait, expected in zip(waits, (4, 8, 8), strict=True):
-        assert expected <= wait <= expected + 4, waits
+
+
+def committed(jobs: Jobs, name: str) -> int:
+    """Step of the newest commit that the status tells of."""
+    return int(jobs.status(name).get("lastCheckpoint", {}).get("step", 0))
+
+
+def wait_for_restart(jobs: Jobs, name: str, count: int) -> dict[str, int]:
+    """Wait until that many restarts were counted; the counts."""
+    status = jobs.wait(name, "restart", lambda status: status.get("restarts", {}).get("counted") == count)
+    return dict(status["restarts"])
 
 
 def gap(jobs: Jobs, slot: str, number: int) -> float:

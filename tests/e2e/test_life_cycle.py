@@ -9,7 +9,7 @@ from e2e_jobs import LONG, Jobs, Status, condition
 from e2e_ranks import Ranks
 from restart_counts import restarts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TOLERANCE = 3.0
 """Seconds that a deadline may be late: the write, and the second that a time stamp is cut to."""
@@ -42,7 +42,7 @@ def test_a_suspended_job_commits_frees_everything_and_goes_on_from_there(jobs: J
     patch(jobs, "paused", '{"runPolicy": {"suspend": false}}')
     status = jobs.wait_for_running("paused")
     assert (status["attempt"], restarts(status)) == (1, (0, 1))
-    status = jobs.wait_for_end("paused")
+    status = jobs.wait_for_end("paused", 500)
     assert (status["state"], status["progress"]["percent"]) == ("Succeeded", 100), jobs.describe("paused")
     first, *_ = (each for each in Ranks(jobs, "paused").events("formed") if each["attempt"] == 1)
     assert first["commit"]["step"] == step

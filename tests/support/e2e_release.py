@@ -77,11 +77,15 @@ class Release:
             *self.cluster.names(LEFT_OF_CLUSTER, *selector),
         ]
 
-    def pod(self) -> dict[str, Any]:
-        """The operator's pod; one that ends does not count."""
+    def pods(self) -> list[dict[str, Any]]:
+        """The operators' pods; those that end do not count."""
         found = self.cluster.get("pods", "-n", self.namespace, "-l", self._pods)["items"]
-        (pod,) = (each for each in found if "deletionTimestamp" not in each["metadata"])
-        return dict(pod)
+        return [dict(each) for each in found if "deletionTimestamp" not in each["metadata"]]
+
+    def pod(self) -> dict[str, Any]:
+        """The operator's pod."""
+        (pod,) = self.pods()
+        return pod
 
     def restarts(self) -> int:
         """How often the container of the operator's pod has been started again."""
