@@ -10,6 +10,8 @@ from gmeta_api.load import load_manifest
 from gmeta_api.plan import Plan, Process, Site, make_plan
 from gmeta_api.spec import Spec
 from gmeta_worker.cli.cost import cost_table
+from gmeta_worker.cli.ranks import Bandwidth, RankCounts, ranks_table
+from gmeta_worker.forecast import Network
 from gmeta_worker.local.site import LOOPBACK, volume_folders
 from gmeta_worker.metaio import Dataset
 from gmeta_worker.metaio.card import CARD_NAME
@@ -22,10 +24,21 @@ METRICS_PORT = 8471
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--volume", "volumes", multiple=True, metavar="NAME=FOLDER", help="Folder of a volume [./volumes/NAME].")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a field of the manifest.")
-def plan(manifest: Path, volumes: tuple[str, ...], settings: tuple[str, ...]) -> None:
+@click.option("--ranks", type=RankCounts(), help="Tell what a step would take on so many ranks, such as 8,64,512.")
+@click.option("--network", type=Bandwidth(), default="25GB/s", show_default=True, help="Of each rank, with --ranks.")
+@click.option("--latency", default=20.0, show_default=True, help="Microseconds of a message, with --ranks.")
+def plan(
+    manifest: Path,
+    volumes: tuple[str, ...],
+    settings: tuple[str, ...],
+    ranks: tuple[int, ...] | None,
+    network: float,
+    latency: float,
+) -> None:
     """Print what `gmeta run MANIFEST` would start, and memory and bytes a step where the dataset is there.
 
-    Nothing is started and nothing written. Ports are examples: `gmeta run` takes free ones.
+    Nothing is started and nothing written; with --ranks some steps are trained in this process, and forgotten. Ports
+    are examples: `gmeta run` takes free ones.
     """
     job = load_manifest(manifest, settings)
     folders = volume_folders(job, volumes)
@@ -38,7 +51,10 @@ def plan(manifest: Path, volumes: tuple[str, ...], settings: tuple[str, ...]) ->
         console.print(line, markup=False)
     dataset = folders[job.spec.data.volume] / job.spec.data.path
     if (dataset / CARD_NAME).exists():
-        console.print(cost_table(job.spec, Dataset.open(dataset)))
+        found = Dataset.open(dataset)
+        console.print(cost_table(job.spec, found))
+        if ranks:
+            console.print(ranks_table(job.spec, found, ranks, Network(network, latency * 1e-6)))
     else:
         make = f"gmeta prepare {manifest} --volume {job.spec.data.volume}={folders[job.spec.data.volume]}"
         console.print(missing_line(job.spec, dataset, make), markup=False)
