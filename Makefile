@@ -19,7 +19,7 @@ ACCELERATOR ?= cpu
 TORCH_INDEX_URL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart p0 test test-all e2e e2e-all e2e-images lint crds reference chart images wheels clean
+.PHONY: help env quickstart p0 bench test test-all e2e e2e-all e2e-images lint crds reference chart images wheels clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ e2e-all: $(VENV)/.dev $(HELM)/.ready  ## every end-to-end test
 
 p0: env  ## MovieLens-1M cold users, three seeds (GMETA_TEST_DATA names the folder of data sets): runs/p0/report.json
 	$(RUN) $(BIN)/python -m bench p0 --data $(or $(GMETA_TEST_DATA),$(error GMETA_TEST_DATA is not set: a folder with ml-1m/)) --out $(RUNS)/p0
+
+bench: $(VENV)/.dev  ## every benchmark of speed and size: tables, and docs/benchmarks/NAME.json and .svg
+	$(RUN) $(BIN)/python -m bench every
 
 e2e-images: $(VENV)/.dev  ## build this checkout's images and load them on the nodes of GMETA_TEST_CLUSTER
 	$(BIN)/python tools/e2e_images.py $(or $(GMETA_TEST_CLUSTER),$(error GMETA_TEST_CLUSTER is not set: the control script of a cluster))
