@@ -7,6 +7,7 @@ from gmeta_api.errors import ModelError
 from gmeta_api.spec import ModelSpec
 from gmeta_worker.layers import MLP
 from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
+from gmeta_worker.models.interaction import pairwise_dots
 from gmeta_worker.models.ranking import RankingModel
 
 
@@ -38,9 +39,6 @@ class DLRM(RankingModel):
         interactions = vectors * (vectors - 1) // 2 + dim * (bool(columns) + self.vectors)
         self.top = MLP([interactions, *spec.top, self.outputs], activate_last=False, dropout=spec.dropout)
         self.roles = {**self.roles, "head": ("top.*",)}
-        upper = torch.triu_indices(vectors, vectors, offset=1)
-        self.register_buffer("_pairs", upper[0] * vectors + upper[1], persistent=False)
-        self._pairs: Tensor
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
         """Logits [n] or [n, L]."""
@@ -50,8 +48,5 @@ class DLRM(RankingModel):
             numeric = self.bottom(features.numeric)
             vectors = torch.cat([numeric.unsqueeze(1), vectors], 1)
             beside = [numeric, *beside]
-        logits: Tensor = self.top(torch.cat([*beside, self._dots(vectors)], 1))
+        logits: Tensor = self.top(torch.cat([*beside, pairwise_dots(vectors)], 1))
         return logits.squeeze(1)
-
-    def _dots(self, vectors: Tensor) -> Tensor:
-        return torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1).index_select(1, self._pairs)
