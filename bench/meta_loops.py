@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
 from bench.meta_problem import RATE, Problem
 from gmeta_worker.meta import Samples
-from gmeta_worker.models.interaction import pairwise_dots
+from gmeta_worker.models.interaction import pairs_with
 
 Weights = Mapping[str, Tensor]
 
@@ -52,8 +52,8 @@ def loss(weights: Weights, rows: Tensor, half: Half) -> Tensor:
     numeric = linear(hidden, weights["bottom.1.weight"], weights["bottom.1.bias"]).relu()
     count, features = half.index.shape
     looked_up = rows.index_select(0, half.index.reshape(-1)).view(count, features, rows.shape[1])
-    dots = pairwise_dots(torch.cat([numeric.unsqueeze(1), looked_up], 1))
-    hidden = linear(torch.cat([numeric, dots], 1), weights["top.0.weight"], weights["top.0.bias"]).relu()
+    interactions = torch.cat([numeric, *pairs_with(numeric, looked_up)], 1)
+    hidden = linear(interactions, weights["top.0.weight"], weights["top.0.bias"]).relu()
     hidden = linear(hidden, weights["top.1.weight"], weights["top.1.bias"]).relu()
     logits = linear(hidden, weights["top.2.weight"], weights["top.2.bias"]).squeeze(1)
     return binary_cross_entropy_with_logits(logits, half.labels)

@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bench.dlrm_job import NUMERIC, TABLES
 from gmeta_worker.metaio import StepBatch
-from gmeta_worker.models.interaction import pairwise_dots
+from gmeta_worker.models.interaction import pairs_with
 
 BOTTOM, TOP = (256,), (256, 128)
 
@@ -37,8 +37,8 @@ class PlainDLRM(nn.Module):
     def forward(self, numeric: Tensor, looked_up: Tensor) -> Tensor:
         """[n, D] and [n, F, dim] -> logits [n]."""
         bottom = self.bottom(numeric)
-        dots = pairwise_dots(torch.cat([bottom.unsqueeze(1), looked_up], 1))
-        logits: Tensor = self.top(torch.cat([bottom, dots], 1))
+        interactions = torch.cat([bottom, *pairs_with(bottom, looked_up)], 1)
+        logits: Tensor = self.top(interactions)
         return logits.squeeze(1)
 
 

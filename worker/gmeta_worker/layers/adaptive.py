@@ -1,11 +1,14 @@
 """Layers whose parameters the inner loop adapts for all tasks at once."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from gmeta_worker.layers.context import current_task_context
 from gmeta_worker.layers.cost import Passes, Path, cheaper_path
+from gmeta_worker.layers.inputs import LayerInput
 from gmeta_worker.layers.lowrank import LowRankLinear
 from gmeta_worker.layers.own import OwnLinear, OwnVectors
 from gmeta_worker.layers.packing import Packing
@@ -55,6 +58,16 @@ class AdaptiveLinear(AdaptiveLayer, nn.Linear):
     def path(self, passes: Passes) -> Path:
         """By the multiplications that each takes, as if a sample were one row."""
         return cheaper_path(self.in_features, self.out_features, passes)
+
+    def of_parts(self, parts: Sequence[Tensor]) -> Tensor:
+        """The output for inputs [n, width each] side by side, those that may need a gradient first.
+
+        Where the others need none, as rows in a first-order inner step, none is computed for them.
+        """
+        rows, context = LayerInput.side_by_side(parts), current_task_context()
+        if context is None or not context.adapts(self):
+            return rows.linear(self.weight, self.bias)
+        return context.output_of_rows(self, rows)
 
     def in_tasks(self, support: Packing, scale: Tensor, passes: Passes) -> LayerTasks:
         """By its path."""

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import prod
 
-import numpy as np
 from torch import Tensor, nn
 
 from gmeta_api.errors import ModelError
+from gmeta_worker.layers.inputs import LayerInput
 from gmeta_worker.layers.packing import Packing
 from gmeta_worker.layers.tasks import CallGradient, LayerCall, LayerTasks
 
@@ -42,11 +43,16 @@ class TaskContext:
             ModelError: `x` does not have a fixed number of rows for every sample.
         """
         per_sample = self._rows_per_sample(layer, x)
-        rows = x.reshape(self._samples.samples * per_sample, x.shape[-1])
-        h = self._layers[layer].output(rows, self._samples, per_sample)
-        if self._recording:
-            self._calls.append((layer, LayerCall(per_sample, rows, h)))
+        rows = LayerInput(x.reshape(self._samples.samples * per_sample, x.shape[-1]), per_sample)
+        h = self.output_of_rows(layer, rows)
         return h.view(*x.shape[:-1], h.shape[-1])
+
+    def output_of_rows(self, layer: nn.Module, rows: LayerInput) -> Tensor:
+        """The same for rows, [n * per_sample, in] -> [n * per_sample, out]."""
+        h = self._layers[layer].output(rows, self._samples)
+        if self._recording:
+            self._calls.append((layer, LayerCall(rows, h)))
+        return h
 
     @property
     def outputs(self) -> Sequence[Tensor]:
@@ -75,7 +81,7 @@ class TaskContext:
                 f"received an input of shape {list(x.shape)}; keep the samples as the first dimension, because the "
                 "inner loop must know the task of every row"
             )
-        return int(np.prod(x.shape[1:-1]))
+        return prod(x.shape[1:-1])
 
 
 _active: ContextVar[TaskContext | None] = ContextVar("gmeta_task_context", default=None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
+from gmeta_worker.layers.inputs import LayerInput
 from gmeta_worker.layers.packing import Packing
 from gmeta_worker.layers.tasks import CallGradient
 
@@ -45,20 +45,21 @@ class LowRankLinear:
     scale: Tensor
     factors: Mapping[int, Factors] = field(default_factory=dict)
 
-    def output(self, x: Tensor, samples: Packing, per_sample: int) -> Tensor:
+    def output(self, rows: LayerInput, samples: Packing) -> Tensor:
         """[n * per_sample, in] -> [n * per_sample, out]."""
-        h = linear(x, self.layer.weight, self.layer.bias)
+        h = rows.linear(self.layer.weight, self.layer.bias)
         for per_support, taken in self.factors.items():
-            pairs = samples.pairs(self.support, per_sample, per_support)
-            h = pairs.plus_product(h, x, taken.inputs, taken.gradients, self.scale, self._constant)
+            pairs = samples.pairs(self.support, rows.per_sample, per_support)
+            h = pairs.plus_product(h, rows.x, taken.inputs, taken.gradients, self.scale, self._constant)
         return h
 
     def after(self, calls: Sequence[CallGradient], *, differentiable: bool) -> "LowRankLinear":
         """With the step's factors beside those before it."""
         factors = dict(self.factors)
         for each in calls:
-            per_sample, layout = each.call.per_sample, self.support.layout(each.call.per_sample)
-            inputs = each.call.x if differentiable else each.call.x.detach()
+            rows = each.call.rows
+            per_sample, layout = rows.per_sample, self.support.layout(rows.per_sample)
+            inputs = rows.x if differentiable else rows.x.detach()
             step = Factors(layout.tile(inputs), layout.tile(each.gradient))
             factors[per_sample] = _joined(factors.get(per_sample), step, differentiable=differentiable)
         return replace(self, factors=factors)

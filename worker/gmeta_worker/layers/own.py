@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
+from gmeta_worker.layers.inputs import LayerInput
 from gmeta_worker.layers.packing import Packing
 from gmeta_worker.layers.tasks import CallGradient
 
@@ -30,12 +30,12 @@ class OwnLinear:
     weight: Tensor | None = None
     bias: Tensor | None = None
 
-    def output(self, x: Tensor, samples: Packing, per_sample: int) -> Tensor:
+    def output(self, rows: LayerInput, samples: Packing) -> Tensor:
         """[n * per_sample, in] -> [n * per_sample, out]."""
         if self.weight is None:
-            return linear(x, self.layer.weight, self.layer.bias)
-        layout = samples.layout(per_sample)
-        tiles, weight = layout.tile(x), layout.of_tasks(self.weight).transpose(1, 2)
+            return rows.linear(self.layer.weight, self.layer.bias)
+        layout = samples.layout(rows.per_sample)
+        tiles, weight = layout.tile(rows.x), layout.of_tasks(self.weight).transpose(1, 2)
         if self.bias is None:
             return layout.untile(torch.bmm(tiles, weight))
         return layout.untile(torch.baddbmm(layout.of_tasks(self.bias), tiles, weight))
@@ -48,8 +48,9 @@ class OwnLinear:
         if bias is None and self.layer.bias is not None:
             bias = self.layer.bias.expand(tasks, 1, -1)
         for each in calls:
-            layout = self.support.layout(each.call.per_sample)
-            inputs = layout.tile(each.call.x if differentiable else each.call.x.detach())
+            rows = each.call.rows
+            layout = self.support.layout(rows.per_sample)
+            inputs = layout.tile(rows.x if differentiable else rows.x.detach())
             changes = layout.tile(each.gradient) * layout.of_tasks(self.scale).view(-1, 1, 1)
             weight = layout.plus_by_task(weight, torch.bmm(changes.transpose(1, 2), inputs.to(changes.dtype)))
             bias = None if bias is None else layout.plus_by_task(bias, changes.sum(1, keepdim=True))
@@ -99,11 +100,11 @@ class OwnVectors:
     scale: Tensor
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def output(self, x: Tensor, samples: Packing, per_sample: int) -> Tensor:
+    def output(self, rows: LayerInput, samples: Packing) -> Tensor:
         """[n * per_sample, width] -> the same shape."""
-        task = samples.row_task(per_sample)
+        task = samples.row_task(rows.per_sample)
         vectors = {name: own.index_select(0, task) for name, own in self.vectors.items()} or _shared(self.layer)
-        base = self.layer.base(x)
+        base = self.layer.base(rows.x)
         return vectors["bias"] + (base * vectors["weight"] if "weight" in vectors else base)
 
     def after(self, calls: Sequence[CallGradient], *, differentiable: bool) -> "OwnVectors":
@@ -111,11 +112,12 @@ class OwnVectors:
         tasks = len(self.scale)
         vectors = dict(self.vectors) or {name: each.expand(tasks, -1) for name, each in _shared(self.layer).items()}
         for each in calls:
-            task = self.support.row_task(each.call.per_sample)
+            rows = each.call.rows
+            task = self.support.row_task(rows.per_sample)
             changes = each.gradient * self.scale.index_select(0, task).unsqueeze(1)
             vectors["bias"] = vectors["bias"].index_add(0, task, changes)
             if "weight" in vectors:
-                base = self.layer.base(each.call.x if differentiable else each.call.x.detach())
+                base = self.layer.base(rows.x if differentiable else rows.x.detach())
                 vectors["weight"] = vectors["weight"].index_add(0, task, changes * base)
         return replace(self, vectors=vectors)
 

@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from torch import Tensor
 
+from gmeta_worker.layers.inputs import LayerInput
 from gmeta_worker.layers.packing import Packing
 
 
@@ -14,13 +15,11 @@ class LayerCall:
     """One call of an adapting layer on the support samples.
 
     Attributes:
-        per_sample: rows it saw for every sample.
-        x: [n * per_sample, in], the rows x_s.
-        output: the adapted h, [n, ..., out], whose gradient is d_s.
+        rows: the rows x_s.
+        output: the adapted h, [n * per_sample, out], whose gradient is d_s.
     """
 
-    per_sample: int
-    x: Tensor
+    rows: LayerInput
     output: Tensor
 
 
@@ -35,16 +34,12 @@ class CallGradient:
 class LayerTasks(Protocol):
     """A layer's parameters in every task after some inner steps."""
 
-    def output(self, x: Tensor, samples: Packing, per_sample: int) -> Tensor:
-        """The layer's output with each task's own parameters.
+    def output(self, rows: LayerInput, samples: Packing) -> Tensor:
+        """The layer's output with each task's own parameters, [n * per_sample, out].
 
         Args:
-            x: [n * per_sample, in].
+            rows: [n * per_sample, in].
             samples: whose tasks the rows belong to.
-            per_sample: rows of a sample.
-
-        Returns:
-            [n * per_sample, out].
         """
         ...
 

@@ -65,11 +65,12 @@ class _Sizes:
     def of(cls, targets: Targets, loop: InnerLoop, copies: RowCopies) -> "_Sizes":
         support = copies.samples.support
         counts = support_counts(support, copies.samples.tasks)
-        layers = {layer: loop.size(name, counts) for layer, name in targets.packed.items()}
+        sizes = loop.step_sizes(counts)
+        layers = {layer: sizes[name] for layer, name in targets.packed.items()}
         losses = support_weights(support, copies.samples.tasks, loop.shrinkage)
         if not len(copies.positions):
             return cls(layers, counts.new_zeros(0, 1), losses)
-        by_table = {number: loop.size(name, counts) for number, name in targets.row_groups.items()}
+        by_table = {number: sizes[name] for number, name in targets.row_groups.items()}
         stacked = torch.stack([by_table.get(n, torch.zeros_like(counts)) for n in range(len(targets.tables))])
         return cls(layers, stacked[copies.tables, copies.tasks].unsqueeze(1), losses)
 
@@ -103,7 +104,8 @@ class PackedTasks:
         own = self.own if self.own.requires_grad else self.own.requires_grad_()
         support = self.copies.samples.support
         with task_context(TaskContext(self.support, self.layers, recording=True)) as context:
-            logits = logits_of(self.model, with_copies(self.rows, own), support, draw=number + 1)
+            shared = self.rows if differentiable else self.rows.detach()
+            logits = logits_of(self.model, with_copies(shared, own), support, draw=number + 1)
             loss = weighted_loss(logits, support, sizes.losses)
         outputs = context.outputs
         leaves = [own] if len(own) or not outputs else []  # an empty gradient would be sought through all layers

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -62,12 +63,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def known(self) -> Tensor:
         """bool[n, L]: which labels are known."""
         return ~self.labels.isnan()
 
-    @property
+    @cached_property
     def labelled(self) -> Tensor:
         """bool[n]: samples with at least one known label; the others count in no loss."""
         return self.known.any(1)

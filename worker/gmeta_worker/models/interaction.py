@@ -19,6 +19,17 @@ def pairwise_dots(vectors: Tensor) -> Tensor:
     return dots
 
 
+def pairs_with(first: Tensor, others: Tensor) -> list[Tensor]:
+    """The dot products of all pairs of `first` [n, dim] and `others` [n, F, dim], as parts [n, ...] side by side.
+
+    Where only the first vector needs a gradient (rows in a first-order inner step need none), its products are a part
+    of their own, so that what follows may leave the other ones out of its backward pass.
+    """
+    if first.requires_grad and not others.requires_grad:
+        return [(others * first.unsqueeze(1)).sum(2), pairwise_dots(others)]
+    return [pairwise_dots(torch.cat([first.unsqueeze(1), others], 1))]
+
+
 class _PairwiseDots(torch.autograd.Function):
     """The gradient of a symmetric matrix is symmetric: one gather and one product where autograd takes two of each."""
 
