@@ -63,4 +63,4 @@ def _reason(layer: AdaptiveLayer, passes: Passes) -> str:
         return "a task's own vectors are small"
     widths = layer.in_features, layer.out_features
     low_rank, own = low_rank_cost(*widths, passes), own_weights_cost(*widths, passes)
-    return f"low rank {low_rank / 1e6:.2f} M multiplications, own weights {own / 1e6:.2f} M"
+    return f"{low_rank:,} multiplications; own weights {own:,}"
