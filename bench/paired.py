@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import comb
 
 CONFIDENCE = 0.95
@@ -25,12 +26,10 @@ def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Pa
 
 
 def trimmed(pairs: int) -> int:
-    """How many of the smallest and of the largest ratios lie outside of the interval: the median lies above the k-th
-    smallest of n unless fewer than k ratios fall below it, which is binomial with one half."""
-    outside, cut = 0.0, 0
-    while cut < pairs // 2:
-        outside += comb(pairs, cut) / 2**pairs
-        if 2 * outside > 1 - CONFIDENCE:
-            return cut if cut == 0 else cut - 1
-        cut += 1
-    return max(cut - 1, 0)
+    """How many of the smallest, and of the largest, ratios lie outside of the interval.
+
+    The median lies below the j-th smallest of n ratios if fewer than j fall below it: binomial with one half.
+    """
+    below = accumulate(comb(pairs, count) / 2**pairs for count in range(pairs))
+    allowed = sum(2 * tail <= 1 - CONFIDENCE for tail in below)
+    return max(allowed - 1, 0)
