@@ -32,4 +32,4 @@ def trimmed(pairs: int) -> int:
     """
     below = accumulate(comb(pairs, count) / 2**pairs for count in range(pairs))
     allowed = sum(2 * tail <= 1 - CONFIDENCE for tail in below)
-    return max(allowed - 1, 0)
+    return max(int(allowed) - 1, 0)

@@ -22,6 +22,7 @@ from bench.paired import PairedRatio, paired_ratio
 from bench.plain_loop import PlainLoop, copied, gradients
 from bench.ranks import run_ranks
 from bench.result import write_result
+from gmeta_api.spec import Spec
 from gmeta_worker.metaio import StepBatch
 from gmeta_worker.parallel import Group, broadcast
 from gmeta_worker.training.components import Components
@@ -59,11 +60,14 @@ class Case:
 CASES = (Case(32, 16), Case(128, 4))
 
 
-def work(group: Group, case: Case, rows: int, repeats: int) -> tuple[Seconds, Mapping[str, Mapping[str, float]]]:
+def work(
+    group: Group, case: Case, rows: int, repeats: int, precision: str
+) -> tuple[Seconds, Mapping[str, Mapping[str, float]]]:
     """One rank: CPU seconds of its steps by contestant, and CPU milliseconds a step by algorithm and phase."""
     clocks = {name: PhaseClock(time.process_time) for name in ALGORITHMS}
     steps: dict[str, Callable[[StepBatch], object]] = {
-        name: _training_step(name, rows, group, clock, case) for name, clock in clocks.items()
+        name: _training_step(_job(name, rows, precision), group, clock, case.batch(group.size, rows, 0))
+        for name, clock in clocks.items()
     }
     if group.size == 1:
         steps[PLAIN] = PlainLoop(DIM, rows, RATE)
@@ -91,13 +95,15 @@ def rotated(names: Sequence[str], number: int) -> Sequence[str]:
     return [*names[first:], *names[:first]]
 
 
-def _training_step(
-    algorithm: str, rows: int, group: Group, clock: PhaseClock, case: Case
-) -> Callable[[StepBatch], object]:
+def _job(algorithm: str, rows: int, precision: str) -> Spec:
     spec = job(algorithm, DIM, rows, RATE)
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"precision": precision})})
+
+
+def _training_step(spec: Spec, group: Group, clock: PhaseClock, first: StepBatch) -> Callable[[StepBatch], object]:
     parts = build(spec, group)
-    if algorithm == "Joint" and group.size == 1:
-        check_equal(parts, case.batch(1, rows, 0))
+    if spec.algorithms == ("Joint",) and group.size == 1:
+        check_equal(parts, first)
     phases = PhasePlan(spec.algorithms, (0,), 1)
     dense = DenseOptimizer(spec.optimizer.dense, parts.model)
     step = TrainingStep(parts, dense, spec.optimizer, phases, OwnPart.even(group), lambda: False, clock)
@@ -138,9 +144,9 @@ def table(title: str, seconds: Seconds, found: Mapping[str, PairedRatio]) -> Tab
     return shown
 
 
-def measure(case: Case, ranks: int, rows: int, repeats: int, console: Console) -> tuple[dict[str, float], object]:
+def measure(case: Case, ranks: int, options: argparse.Namespace, console: Console) -> tuple[dict[str, float], object]:
     """Print a case; its ratios and figures."""
-    by_rank = run_ranks(ranks, work, case, rows, repeats)
+    by_rank = run_ranks(ranks, work, case, options.rows, options.repeats, options.precision)
     seconds = {
         name: [statistics.fmean(each) for each in zip(*(found[name] for found, _ in by_rank), strict=True)]
         for name in by_rank[0][0]
@@ -168,6 +174,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--rows", type=int, default=100_000, help="of a table")
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--precision", default="float32", choices=["float32", "bfloat16"], help="the plain loop's stays"
+    )
     parser.add_argument("--out", type=Path, help="also write the result as JSON")
     arguments = parser.parse_args(argv)
     console = Console(highlight=False)
@@ -175,7 +184,7 @@ def main(argv: Sequence[str]) -> int:
     figures: dict[str, object] = {}
     for ranks in arguments.ranks:
         for case in CASES:
-            by_name, absolute = measure(case, ranks, arguments.rows, arguments.repeats, console)
+            by_name, absolute = measure(case, ranks, arguments, console)
             ratios |= by_name
             figures[f"{case.name}, {ranks} rank(s)"] = absolute
     if arguments.out is not None:
