@@ -46,16 +46,16 @@ def build(spec: Spec, group: Group) -> Components:
     return build_components(spec, SCHEMA, keys, torch.device("cpu"), group)
 
 
-def make_batch(samples: int, keys: int, seed: int, *, support: int = 0) -> StepBatch:
-    """Tasks of 16 samples, the first `support` of them support; uniform keys."""
+def make_batch(samples: int, keys: int, seed: int, *, support: int = 0, task_rows: int = TASK_ROWS) -> StepBatch:
+    """Tasks of `task_rows` samples, the first `support` of them support; uniform keys."""
     draw = np.random.default_rng(seed)
-    tasks = samples // TASK_ROWS
+    tasks = samples // task_rows
     return StepBatch(
         epoch=0,
         step=0,
         positions=(0, tasks),
         task_keys=np.arange(tasks),
-        offsets=np.arange(tasks + 1) * TASK_ROWS,
+        offsets=np.arange(tasks + 1) * task_rows,
         support=np.full(tasks, support),
         keys=draw.integers(0, keys, (samples, TABLES)),
         multi=(),

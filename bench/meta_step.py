@@ -1,148 +1,137 @@
-"""CPU time of one meta-learning step: FOMAML and MAML beside Joint, and the packed path beside the task-by-task one.
+"""CPU time of one meta-learning step: all tasks at once beside a Python loop over tasks, vmap, TorchOpt and higher.
 
-DLRM with 26 categorical features and 13 numeric columns, dim 16, bottom 256, top 256-128, one thread, float32. All
-contestants see the same samples and take turns. That both paths give the same gradients is checked first, in float64.
+DLRM with 26 categorical features and 13 numeric columns, dim 16, bottom 256, top 256-128, float32, one thread. Every
+contestant computes the same outer gradient (checked first, in float64) and all take turns. The loop is the faster of
+two forms and has the product's interaction operator. TorchOpt and higher are shown where they can be imported
+(bench/requirements-meta.txt). The limit is what a contestant's own matrix products would take at this machine's sgemm
+rate.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
+from bench.meta_flops import counted, sgemm_rate
+from bench.meta_loops import Loop
+from bench.meta_peers import peers
+from bench.meta_problem import Case, Problem, make_algorithm, make_model, make_problem
 from bench.result import Timing, interleave, write_result
-from gmeta_api.spec import AdaptSpec, MetaSpec, ModelSpec
-from gmeta_worker.meta import (
-    InnerLoop,
-    InnerLoops,
-    Maml,
-    Samples,
-    StepGradients,
-    TaskSamples,
-    build_algorithm,
-    forward_type,
+
+CASES = (
+    Case(tasks=32, shots=16, steps=1),
+    Case(tasks=128, shots=4, steps=1),
+    Case(tasks=32, shots=16, steps=3, rows=True),
+    Case(tasks=32, shots=16, steps=1, ragged=True),
 )
-from gmeta_worker.meta.generic import GenericAdapter
-from gmeta_worker.meta.step_size import StepSizes
-from gmeta_worker.meta.targets import find_targets
-from gmeta_worker.models import ModelInputs, build_model
-
-TASKS, FEATURES, NUMERIC, DIM, RATE = 32, 26, 13, 16, 0.1
-INPUTS = ModelInputs(tuple(f"n{i}" for i in range(NUMERIC)), tuple(f"f{i}" for i in range(FEATURES)), DIM, ("click",))
-MODEL = ModelSpec(embedding_dim=DIM, bottom=(256,), top=(256, 128))
-
-Step = Callable[[], StepGradients]
+OURS, LOOPS = "all tasks at once", ("loop, one backward", "loop, a backward a task")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Rows and samples of one step."""
+class Gradients(Protocol):
+    """What every contestant returns: sums over tasks."""
 
-    rows: torch.Tensor
-    samples: TaskSamples
+    @property
+    def dense(self) -> Mapping[str, Tensor]:
+        """Of the parameters, by name."""
+        ...
 
-
-def make_problem(*, ragged: bool, dtype: torch.dtype) -> Problem:
-    """32 tasks with 16 support and 16 query samples, or with 1..30 and 1..34 drawn evenly."""
-    draw = torch.Generator().manual_seed(0)
-    unique = 4000
-
-    def sizes(high: int) -> torch.Tensor:
-        return torch.randint(1, high + 1, (TASKS,), generator=draw) if ragged else torch.full((TASKS,), 16)
-
-    def samples(lengths: torch.Tensor) -> Samples:
-        count = int(lengths.sum())
-        return Samples(
-            task=torch.arange(TASKS).repeat_interleave(lengths),
-            numeric=torch.rand(count, NUMERIC, generator=draw, dtype=dtype),
-            index=torch.randint(unique, (count, FEATURES), generator=draw),
-            multi=(),
-            labels=(torch.rand(count, 1, generator=draw) < 0.3).to(dtype),
-            label_weights=torch.ones(1, dtype=dtype),
-            seeds=torch.arange(count),
-        )
-
-    rows = torch.randn(unique, DIM, generator=draw, dtype=dtype) * 0.1
-    tables = torch.zeros(unique, dtype=torch.int64)
-    return Problem(rows, TaskSamples(TASKS, samples(sizes(30)), samples(sizes(34)), tables))
+    @property
+    def rows(self) -> Tensor:
+        """Of the rows."""
+        ...
 
 
-def contestants(problem: Problem) -> dict[str, Step]:
-    """Name -> a step that returns its gradients."""
-    model = build_model(MODEL, INPUTS, seed=0).to(problem.rows.dtype)
-    targets = find_targets(AdaptSpec(), model, ["rows"])
+Step = Callable[[], Gradients]
 
-    def packed(algorithm: str, steps: int = 1) -> Step:
-        meta = MetaSpec.model_validate({"algorithm": algorithm, "inner": {"steps": steps, "rate": RATE}})
-        built = build_algorithm(meta, model, ["rows"])
-        return lambda: built.gradients(model, problem.rows, problem.samples)
 
-    def generic(*, second_order: bool) -> Step:
-        sizes = StepSizes(targets.groups, learned=False, dtype=problem.rows.dtype)
-        loop = InnerLoop(1, RATE, 0.0, sizes, second_order)
-        built = Maml(InnerLoops(GenericAdapter(targets), loop, loop, "tasks"))
-        return lambda: built.gradients(model, problem.rows, problem.samples)
-
-    def in_bfloat16(step: Step) -> Step:
-        def rounded() -> StepGradients:
-            with forward_type(torch.bfloat16):
-                return step()
-
-        return rounded
-
-    meta = {f"{name} K={k}": packed(name, k) for name in ("FOMAML", "MAML") for k in (1, 3)}
-    one_by_one = {
-        "FOMAML K=1, task by task": generic(second_order=False),
-        "MAML K=1, task by task": generic(second_order=True),
+def contestants(problem: Problem, order: int) -> dict[str, Step]:
+    """Ours first, then the two loops, then the peers."""
+    model = make_model(problem.rows.dtype)
+    algorithm = make_algorithm(problem.case, order, model)
+    loop = Loop(problem, dict(model.named_parameters()), second_order=order == 2)
+    return {
+        OURS: lambda: algorithm.gradients(model, problem.rows, problem.samples),
+        **dict(zip(LOOPS, (loop.summed, loop.accumulated), strict=True)),
+        **dict(peers(problem, model, order)),
     }
-    bfloat16 = {
-        f"{name}, bfloat16": in_bfloat16(step)
-        for name, step in (("Joint", packed("Joint")), ("MAML K=1", packed("MAML")), ("MAML K=3", packed("MAML", 3)))
-    }
-    return {"Joint": packed("Joint"), **meta, **one_by_one, **bfloat16}
 
 
-def check_equal(*, ragged: bool) -> None:
-    """The packed path and the task-by-task path give the same gradients."""
-    steps = contestants(make_problem(ragged=ragged, dtype=torch.float64))
-    for name in ("FOMAML K=1", "MAML K=1"):
-        ours, theirs = steps[name](), steps[f"{name}, task by task"]()
-        torch.testing.assert_close(ours.rows, theirs.rows, rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(ours.dense, theirs.dense, rtol=1e-9, atol=1e-12)
+def check_equal(steps: Mapping[str, Step]) -> float:
+    """The largest difference of any gradient to the loop's, relative to that gradient's largest number.
+
+    Raises:
+        AssertionError: it is above 1e-10.
+    """
+    expected = steps[LOOPS[0]]()
+    worst = max(_difference(step(), expected) for step in steps.values())
+    assert worst <= 1e-10, f"the contestants' gradients differ by {worst:.1e}"
+    return worst
 
 
-def table(title: str, timings: Mapping[str, Timing]) -> Table:
-    """Median CPU milliseconds, spread, and the ratio to Joint."""
+def _difference(got: Gradients, expected: Gradients) -> float:
+    pairs = [(got.rows, expected.rows), *((got.dense[name], each) for name, each in expected.dense.items())]
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
+
+
+def loop_of(timings: Mapping[str, Timing]) -> float:
+    """Median CPU seconds of the faster loop."""
+    return min(timings[name].median_cpu for name in LOOPS)
+
+
+def table(title: str, timings: Mapping[str, Timing], limits: Mapping[str, float]) -> Table:
+    """Median CPU milliseconds, spread, how many times as long the loop takes, and the limit."""
     shown = Table(title=title)
-    for column in ("step", "CPU ms", "spread", "of Joint"):
+    for column in ("step", "CPU ms", "spread", "loop / it", "limit, ms"):
         shown.add_column(column, justify="left" if column == "step" else "right")
-    joint = timings["Joint"].median_cpu
     for name, timing in timings.items():
-        cells = (f"{timing.median_cpu * 1e3:.1f}", f"{timing.spread:.0%}", f"{timing.median_cpu / joint:.2f}")
-        shown.add_row(name, *cells)
+        ratio = loop_of(timings) / timing.median_cpu
+        limit = f"{limits[name] * 1e3:.1f}"
+        shown.add_row(name, f"{timing.median_cpu * 1e3:.1f}", f"{timing.spread:.0%}", f"{ratio:.2f}", limit)
     return shown
 
 
-def main(argv: list[str]) -> int:
-    """Time even and ragged tasks."""
+def measure(case: Case, order: int, repeats: int, rate: float) -> tuple[Table, dict[str, float], dict[str, object]]:
+    """The table, the ratios and the figures of a case."""
+    error = check_equal(contestants(make_problem(case, torch.float64), order))
+    steps = contestants(make_problem(case, torch.float32), order)
+    timings = interleave(steps, repeats)
+    limits = {name: counted(step) / rate for name, step in steps.items()}
+    title = f"{case.name}, order {order} (largest relative difference of a gradient {error:.0e})"
+    ratios = {
+        f"{case.name}, order {order}: loop / {name}": loop_of(timings) / timing.median_cpu
+        for name, timing in timings.items()
+        if name not in LOOPS
+    }
+    figures: dict[str, object] = {
+        name: {"cpu_ms": 1e3 * timing.median_cpu, "spread": timing.spread, "limit_ms": 1e3 * limits[name]}
+        for name, timing in timings.items()
+    }
+    return table(title, timings, limits), ratios, figures
+
+
+def main(argv: Sequence[str]) -> int:
+    """Time every case in both orders."""
     parser = argparse.ArgumentParser(prog="python -m bench meta_step", description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="also write the result as JSON")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
+    rate = sgemm_rate()
+    console = Console()
+    console.print(f"sgemm: {rate / 1e9:.0f} GFLOP a CPU second", highlight=False)
     ratios: dict[str, float] = {}
-    figures: dict[str, dict[str, dict[str, float]]] = {}
-    for case, ragged in (("16 support, 16 query", False), ("1..30 support, 1..34 query", True)):
-        check_equal(ragged=ragged)
-        steps = contestants(make_problem(ragged=ragged, dtype=torch.float32))
-        timings = interleave(steps, arguments.repeats)
-        Console().print(table(f"{TASKS} tasks, {case}", timings))
-        joint = timings["Joint"].median_cpu
-        ratios |= {f"{case}: {name} / Joint": timing.median_cpu / joint for name, timing in timings.items()}
-        figures[case] = {name: {"cpu_ms": timing.median_cpu * 1e3} for name, timing in timings.items()}
+    figures: dict[str, object] = {"sgemm, GFLOP a second": rate / 1e9}
+    for case in CASES:
+        for order in (1, 2):
+            shown, by_name, absolute = measure(case, order, arguments.repeats, rate)
+            console.print(shown)
+            ratios |= by_name
+            figures[f"{case.name}, order {order}"] = absolute
     if arguments.out is not None:
         write_result(arguments.out, ratios, figures)
     return 0

@@ -99,6 +99,7 @@ def test_the_plan_shows_the_cost_of_a_dataset_that_is_there(path: Path, manifest
     assert table["lookup and update, a step"] == [size(step)] * 2
     assert table["memory with a step's rows"] == [size(164 * 17 * 4 + 16 * dense + step)] * 2
     assert table["of it AlltoAll"] == ["0 bytes"] * 2
+    assert table["MAML"][:2] == ["top.2", "low rank"]  # a task has one query row or two
 
     two = CliRunner().invoke(plan, [str(path), *settings, "--set", "spec.workers.replicas=2"], catch_exceptions=False)
     table = cells(two.output)

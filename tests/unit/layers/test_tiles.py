@@ -19,12 +19,15 @@ def make(lengths: list[tuple[int, int]], heights: tuple[int, int] | None = None)
     return make_pairs(make_layout(left, left_height, CPU), make_layout(right, right_height, CPU), CPU)
 
 
-def by_loop(lengths: list[tuple[int, int]], left: Tensor, right: Tensor, values: Tensor) -> Tensor:
+def by_loop(
+    lengths: list[tuple[int, int]], h: Tensor, left: Tensor, right: Tensor, values: Tensor, scale: Tensor
+) -> Tensor:
     sums, r = [], 0
-    per_task = torch.split(left, [n for n, _ in lengths])
-    for (_, n), rows in zip(lengths, per_task, strict=True):
+    per_task = [each.split([n for n, _ in lengths]) for each in (h, left)]
+    for (_, n), own, rows, size in zip(lengths, *per_task, scale, strict=True):
         sums += [
-            sum(((row @ right[s] + 1) * values[s] for s in range(r, r + n)), torch.zeros(2).double()) for row in rows
+            h + size * sum(((row @ right[s] + 1) * values[s] for s in range(r, r + n)), torch.zeros(2).double())
+            for h, row in zip(own, rows, strict=True)
         ]
         r += n
     return torch.stack(sums) if sums else torch.zeros(0, 2).double()
@@ -37,8 +40,21 @@ def test_a_product_is_that_of_the_loop(lengths: list[tuple[int, int]], heights: 
     generator = torch.Generator().manual_seed(len(lengths))
     left = torch.randn(pairs.left.rows, 3, generator=generator).double()
     right, values = (torch.randn(pairs.right.rows, width, generator=generator).double() for width in (3, 2))
-    got = pairs.product(pairs.left.tile(left), pairs.right.tile(right), pairs.right.tile(values), 1.0)
-    torch.testing.assert_close(got, by_loop(lengths, left, right, values), rtol=1e-12, atol=1e-12)
+    h = torch.randn(pairs.left.rows, 2, generator=generator).double()
+    scale = torch.randn(len(lengths), generator=generator).double()
+    got = pairs.plus_product(h, left, pairs.right.tile(right), pairs.right.tile(values), scale, 1.0)
+    torch.testing.assert_close(got, by_loop(lengths, h, left, right, values, scale), rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=8), height=st.integers(1, 20))
+def test_tiles_and_their_tasks_find_each_other(lengths: list[int], height: int) -> None:
+    layout = make_layout(np.array(lengths), height, CPU)
+    own = torch.arange(len(lengths))
+    of_tiles = layout.of_tasks(own)
+    assert of_tiles.tolist() == layout.tasks.tolist()
+    counts = torch.tensor([-(-n // height) for n in lengths])
+    assert torch.equal(layout.plus_by_task(own, torch.ones_like(of_tiles)), own + counts)
 
 
 @settings(deadline=None, max_examples=60)
@@ -66,16 +82,14 @@ def test_tiles_hold_every_row_once_and_no_two_tasks(lengths: list[int], height: 
 def test_products_are_differentiable_twice(lengths: list[tuple[int, int]]) -> None:
     pairs = make(lengths)
     generator = torch.Generator().manual_seed(0)
-    left, right, values = (
-        torch.randn(n, width, generator=generator, dtype=torch.float64, requires_grad=True)
-        for n, width in ((pairs.left.rows, 2), (pairs.right.rows, 2), (pairs.right.rows, 1))
-    )
+    shapes = ((pairs.left.rows, 1), (pairs.left.rows, 2), (pairs.right.rows, 2), (pairs.right.rows, 1), (len(lengths),))
+    leaves = tuple(torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes)
 
-    def product(left: Tensor, right: Tensor, values: Tensor) -> Tensor:
-        return pairs.product(pairs.left.tile(left), pairs.right.tile(right), pairs.right.tile(values), 1.0)
+    def product(h: Tensor, left: Tensor, right: Tensor, values: Tensor, scale: Tensor) -> Tensor:
+        return pairs.plus_product(h, left, pairs.right.tile(right), pairs.right.tile(values), scale, 1.0)
 
-    assert torch.autograd.gradcheck(product, (left, right, values))
-    assert torch.autograd.gradgradcheck(product, (left, right, values))
+    assert torch.autograd.gradcheck(product, leaves)
+    assert torch.autograd.gradgradcheck(product, leaves)
 
 
 def test_equal_tasks_need_no_index() -> None:

@@ -7,8 +7,10 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
+from gmeta_api.errors import ModelError
 from gmeta_api.memory import DatasetFacts, Estimate, estimate, size
 from gmeta_api.spec import Spec
+from gmeta_worker.cli.layers import layer_table
 from gmeta_worker.metaio import Dataset, Schema, StepBatch
 from gmeta_worker.parallel import split
 from gmeta_worker.training.run import open_reader
@@ -17,7 +19,7 @@ Row = tuple[str, str, str]
 
 
 def cost_table(spec: Spec, dataset: Dataset) -> Group:
-    """The sizes of the dataset, and what a job costs on it."""
+    """The sizes of the dataset, what a job costs on it, and how its layers adapt."""
     reader = open_reader(spec, dataset)
     with reader.epoch(0) as steps:
         first = next(steps)
@@ -25,7 +27,16 @@ def cost_table(spec: Spec, dataset: Dataset) -> Group:
     return Group(
         _table(f"Dataset {dataset.path}", ("quantity", "value"), _dataset_rows(dataset, reader.steps())),
         _table("Cost", ("quantity", "each rank", "all ranks"), _cost_rows(spec, dataset, unique)),
+        _layers(spec, dataset, first),
     )
+
+
+def _layers(spec: Spec, dataset: Dataset, first: StepBatch) -> Table | str:
+    """A model class of the user's own may be in the image and not here."""
+    try:
+        return layer_table(spec, dataset, first)
+    except ModelError as error:
+        return f"how the layers adapt is not known here: {error}"
 
 
 def unique_rows(schema: Schema, step: StepBatch, ranks: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,19 @@ class RandomDraws:
     """
 
     def __init__(self, seeds: Tensor, number: int) -> None:
-        self._state = _mixed(seeds ^ (seeds >> 32) ^ (number * 0x9E3779B9))
+        self._seeds = seeds
+        self._number = number
         self._calls = 0
+
+    @cached_property
+    def _state(self) -> Tensor:
+        """int64[n]; most passes draw nothing."""
+        return _mixed(self._seeds ^ (self._seeds >> 32) ^ (self._number * 0x9E3779B9))
 
     def uniform(self, width: int) -> Tensor:
         """float32[n, width] in [0, 1), other numbers at every call of the pass."""
         self._calls += 1
-        columns = torch.arange(width, device=self._state.device) + (self._calls << 20)
+        columns = torch.arange(width, device=self._seeds.device) + (self._calls << 20)
         return _mixed(self._state.unsqueeze(1) ^ _mixed(columns)).float() * 2.0**-32
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -21,13 +22,16 @@ class MLP(nn.ModuleList):
     def __init__(self, sizes: Sequence[int], *, activate_last: bool, dropout: float = 0.0) -> None:
         super().__init__(AdaptiveLinear(width, following) for width, following in pairwise(sizes))
         self._dropout = dropout
-        self._activations = len(self) - (0 if activate_last else 1)
+        self._activate_last = activate_last
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, sizes[0]] -> [n, sizes[-1]]."""
-        for number, layer in enumerate(self):
-            x = layer(x)
-            if number < self._activations:
-                x = x.relu()
-                x = dropout(x, self._dropout) if self.training else x
-        return x
+    def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor:
+        """[n, sizes[0]], or parts of it side by side (`AdaptiveLinear.of_parts`) -> [n, sizes[-1]]."""
+        first, *others = self
+        h: Tensor = first(x) if isinstance(x, Tensor) else cast("AdaptiveLinear", first).of_parts(x)
+        for layer in others:
+            h = layer(self._activated(h))
+        return self._activated(h) if self._activate_last else h
+
+    def _activated(self, h: Tensor) -> Tensor:
+        h = h.relu()
+        return dropout(h, self._dropout) if self.training else h

@@ -27,12 +27,14 @@ class TileLayout:
         rows: n, the packed rows.
         height: B, the rows of a tile.
         tasks: int64[tiles], the task of each tile, ascending.
+        owners: the same as a tensor; None if tile t is that of task t, for all tasks.
         slots: int64[n], where each row lies among the tiles' rows; None if the rows fill the tiles just as they are.
     """
 
     rows: int
     height: int
     tasks: Ints
+    owners: Tensor | None
     slots: Tensor | None
 
     def tile(self, packed: Tensor) -> Tensor:
@@ -45,6 +47,14 @@ class TileLayout:
         """[tiles, B, width] -> [n, width]; the inverse of `tile`."""
         flat = tiles.flatten(0, 1)
         return flat if self.slots is None else flat.index_select(0, self.slots)
+
+    def of_tasks(self, values: Tensor) -> Tensor:
+        """What each tile's task has: [T, ...] -> [tiles, ...]."""
+        return values if self.owners is None else values.index_select(0, self.owners)
+
+    def plus_by_task(self, values: Tensor, added: Tensor) -> Tensor:
+        """What each task has, and what its tiles add: [T, ...] and [tiles, ...] -> [T, ...]."""
+        return values + added if self.owners is None else values.index_add(0, self.owners, added)
 
 
 @dataclass(frozen=True)
@@ -61,34 +71,44 @@ class TilePairs:
     right: TileLayout
     index: tuple[Tensor, Tensor] | None
 
-    def product(self, left: Tensor, right: Tensor, values: Tensor, constant: float) -> Tensor:
-        """For each left row l, the sum over its task's right rows r of (l . r + constant) * value_r.
+    def plus_product(
+        self, h: Tensor, x: Tensor, right: Tensor, values: Tensor, scale: Tensor, constant: float
+    ) -> Tensor:
+        """For each left row l, h_l + scale * the sum over its task's right rows r of (x_l . r + constant) * value_r.
 
         Args:
-            left: [left tiles, L, width].
+            h: [n, out], packed like the left side.
+            x: [n, width], likewise.
             right: [right tiles, R, width]; R is the right height, or a multiple where several steps lie side by side.
             values: [right tiles, R, out]; zero where `right` has no row.
+            scale: [T].
             constant: added to every dot product.
 
         Returns:
-            [n, out], packed like the left side; zero for rows of a task without right rows.
+            [n, out]; `h` for rows of a task without right rows.
         """
+        left, scale = self.left.tile(x), self.left.of_tasks(scale).view(-1, 1, 1)
         if self.index is None:
-            return self.left.untile(_weighted_sum(left, right, values, constant))
+            weights = _weights(left, right, scale, constant)
+            if self.left.slots is None:
+                return torch.baddbmm(self.left.tile(h), weights, values).flatten(0, 1)
+            return h + self.left.untile(torch.bmm(weights, values))
         pick_left, pick_right = self.index
-        sums = _weighted_sum(
+        weights = _weights(
             left.index_select(0, pick_left),
             right.index_select(0, pick_right),
-            values.index_select(0, pick_right),
+            scale.index_select(0, pick_left),
             constant,
         )
+        sums = torch.bmm(weights, values.index_select(0, pick_right))
         total = sums.new_zeros(len(self.left.tasks), *sums.shape[1:])
-        return self.left.untile(total.index_add(0, pick_left, sums))
+        return h + self.left.untile(total.index_add(0, pick_left, sums))
 
 
-def _weighted_sum(left: Tensor, right: Tensor, values: Tensor, constant: float) -> Tensor:
+def _weights(left: Tensor, right: Tensor, scale: Tensor, constant: float) -> Tensor:
+    """What each right row counts for each left row: [tiles, L, width] and [tiles, R, width] -> [tiles, L, R]."""
     dots = torch.bmm(left, right.transpose(1, 2))
-    return torch.bmm(dots.add_(constant) if constant else dots, values)
+    return torch.addcmul(constant * scale, dots, scale) if constant else dots * scale
 
 
 def tile_height(lengths: Ints) -> int:
@@ -111,7 +131,8 @@ def make_layout(lengths: Ints, height: int, device: torch.device) -> TileLayout:
     slots = np.repeat(first_slot - first_row, lengths) + np.arange(rows)
     filled = rows == int(tiles.sum()) * height
     tasks = np.repeat(np.arange(len(lengths)), tiles)
-    return TileLayout(rows, height, tasks, None if filled else torch.from_numpy(slots).to(device))
+    owners = None if np.array_equal(tiles, np.ones_like(tiles)) else torch.from_numpy(tasks).to(device)
+    return TileLayout(rows, height, tasks, owners, None if filled else torch.from_numpy(slots).to(device))
 
 
 def make_pairs(left: TileLayout, right: TileLayout, device: torch.device) -> TilePairs:

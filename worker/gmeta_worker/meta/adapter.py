@@ -34,9 +34,9 @@ class InnerLoop:
     sizes: StepSizes
     second_order: bool
 
-    def size(self, group: str, counts: Tensor) -> Tensor:
-        """What a group's gradient of the summed loss is multiplied by, [T], given each task's support samples [T]."""
-        return self.sizes.size(group, self.rate, self.shrinkage, counts)
+    def step_sizes(self, counts: Tensor) -> dict[str, Tensor]:
+        """By group what its gradient of the summed loss is multiplied by, [T], given each task's support samples."""
+        return self.sizes.by_group(self.rate, self.shrinkage, counts)
 
 
 @dataclass(frozen=True)

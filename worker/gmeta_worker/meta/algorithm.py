@@ -1,6 +1,6 @@
 """What an algorithm of meta-learning is: a model, rows and a step's samples become outer gradients and scores."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -94,10 +94,10 @@ def summed_gradients(model: nn.Module, leaf: Tensor, losses: Iterable[Tensor], w
     parameters = trainable(model)
     leaves = [*parameters.values(), leaf]
     total = leaf.new_zeros(())
-    sums = [torch.zeros_like(each) for each in leaves]
+    sums: Sequence[Tensor] | None = None
     for loss in losses:
         gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
-        sums = [before + gradient for before, gradient in zip(sums, gradients, strict=True)]
+        sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
         total = total + loss.detach()
-    *dense, rows = sums
+    *dense, rows = sums or [torch.zeros_like(each) for each in leaves]
     return StepGradients(total, float(weight), dict(zip(parameters, dense, strict=True)), rows)

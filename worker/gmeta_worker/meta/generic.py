@@ -55,8 +55,9 @@ class _Sizes:
     def of(cls, targets: Targets, loop: InnerLoop, copies: RowCopies) -> "_Sizes":
         support = copies.samples.support
         counts = support_counts(support, 1)
-        parameters = {name: loop.size(group, counts)[0] for name, group in targets.parameters.items()}
-        by_table = {number: loop.size(name, counts)[0] for number, name in targets.row_groups.items()}
+        sizes = {group: size[0] for group, size in loop.step_sizes(counts).items()}
+        parameters = {name: sizes[group] for name, group in targets.parameters.items()}
+        by_table = {number: sizes[name] for number, name in targets.row_groups.items()}
         rows = [by_table[table] for table in copies.tables.tolist()]
         stacked = (torch.stack(rows) if rows else counts.new_zeros(0)).unsqueeze(1)
         return cls(parameters, stacked, support_weights(support, 1, loop.shrinkage))

@@ -13,6 +13,6 @@ class Joint(Adapting):
     def gradients(self, model: nn.Module, rows: Tensor, samples: TaskSamples) -> StepGradients:
         """Gradients of the loss summed over support and query samples."""
         leaf = rows.detach().requires_grad_()
-        sets = [part for part in (samples.support, samples.query) if len(part)]
-        losses = (row_loss(logits_of(model, leaf, part), part) for part in sets)
-        return summed_gradients(model, leaf, losses, weight=sum(int(part.labelled.sum()) for part in sets))
+        together = samples.support.beside(samples.query)
+        losses = (row_loss(logits_of(model, leaf, part), part) for part in (together,) if len(part))
+        return summed_gradients(model, leaf, losses, weight=int(together.labelled.sum()))

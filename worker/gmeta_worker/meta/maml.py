@@ -1,6 +1,5 @@
 """MAML: the query loss after the inner loop, differentiated with respect to where the inner loop began."""
 
-import torch
 from torch import Tensor, nn
 
 from gmeta_worker.meta.algorithm import Adapting, StepGradients, summed_gradients
@@ -20,7 +19,7 @@ class Maml(Adapting):
         leaf = rows.detach().requires_grad_()
         losses = (self._query_loss(model, leaf, part) for part in self.loops.adapter.parts(samples) if len(part.query))
         counted = samples.query.task[samples.query.labelled]
-        weight = len(torch.unique(counted)) if self.loops.outer_loss == "tasks" else len(counted)
+        weight = int(counted.bincount().count_nonzero()) if self.loops.outer_loss == "tasks" else len(counted)
         return summed_gradients(model, leaf, losses, weight)
 
     def _query_loss(self, model: nn.Module, leaf: Tensor, part: TaskSamples) -> Tensor:

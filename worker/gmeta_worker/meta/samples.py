@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -62,12 +63,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def known(self) -> Tensor:
         """bool[n, L]: which labels are known."""
         return ~self.labels.isnan()
 
-    @property
+    @cached_property
     def labelled(self) -> Tensor:
         """bool[n]: samples with at least one known label; the others count in no loss."""
         return self.known.any(1)
@@ -84,17 +85,30 @@ class Samples:
             seeds=self.seeds[lo:hi],
         )
 
+    def beside(self, other: "Samples") -> "Samples":
+        """These samples, then the other ones; no longer sorted by task."""
+        return Samples(
+            task=torch.cat([self.task, other.task]),
+            numeric=torch.cat([self.numeric, other.numeric]),
+            index=torch.cat([self.index, other.index]),
+            multi=tuple(a.joined(b) for a, b in zip(self.multi, other.multi, strict=True)),
+            labels=torch.cat([self.labels, other.labels]),
+            label_weights=self.label_weights,
+            seeds=torch.cat([self.seeds, other.seeds]),
+        )
+
     def merged(self, other: "Samples") -> "Samples":
         """The samples of both, by task."""
-        task, order = torch.sort(torch.cat([self.task, other.task]), stable=True)
+        together = self.beside(other)
+        task, order = torch.sort(together.task, stable=True)
         return Samples(
             task=task,
-            numeric=torch.cat([self.numeric, other.numeric])[order],
-            index=torch.cat([self.index, other.index])[order],
-            multi=tuple(a.joined(b).take(order) for a, b in zip(self.multi, other.multi, strict=True)),
-            labels=torch.cat([self.labels, other.labels])[order],
+            numeric=together.numeric[order],
+            index=together.index[order],
+            multi=tuple(ragged.take(order) for ragged in together.multi),
+            labels=together.labels[order],
             label_weights=self.label_weights,
-            seeds=torch.cat([self.seeds, other.seeds])[order],
+            seeds=together.seeds[order],
         )
 
 

@@ -20,30 +20,30 @@ class StepSizes(nn.Module):
 
     def __init__(self, groups: Sequence[str], *, learned: bool, dtype: torch.dtype) -> None:
         super().__init__()
-        self._number = {name: number for number, name in enumerate(groups)}
+        self._groups = tuple(groups)
         start = torch.zeros(2, len(groups), dtype=dtype)
         if learned:
             self.logs = nn.Parameter(start)
         else:
             self.register_buffer("logs", start, persistent=False)
 
-    def size(self, group: str, rate: float, shrinkage: float, counts: Tensor) -> Tensor:
+    def by_group(self, rate: float, shrinkage: float, counts: Tensor) -> dict[str, Tensor]:
         """What a task's summed gradient is multiplied by.
 
         Args:
-            group: name of the group.
             rate: learning rate before the multiplier.
             shrinkage: likewise.
             counts: [T], support samples of each task.
 
         Returns:
-            [T]; 0 for a task without support.
+            [T] of each group; 0 for a task without support.
         """
-        by_rate, by_shrinkage = self.logs[:, self._number[group]].exp()
+        by_rate, by_shrinkage = self.logs.exp().unsqueeze(2)
         divisor = counts + shrinkage * by_shrinkage
-        return torch.where(counts > 0, rate * by_rate / divisor.clamp(min=1e-9), 0.0)
+        sizes = torch.where(counts > 0, rate * by_rate / divisor.clamp(min=1e-9), 0.0)
+        return dict(zip(self._groups, sizes.unbind(), strict=True))
 
     def table(self, rate: float, shrinkage: float) -> dict[str, tuple[float, float]]:
         """Learning rate and shrinkage of every group, for people and for serving."""
         by_rate, by_shrinkage = self.logs.detach().exp().tolist()
-        return {name: (rate * by_rate[n], shrinkage * by_shrinkage[n]) for name, n in self._number.items()}
+        return {name: (rate * by_rate[n], shrinkage * by_shrinkage[n]) for n, name in enumerate(self._groups)}

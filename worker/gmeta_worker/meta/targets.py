@@ -38,6 +38,11 @@ class Targets:
         return (*dict.fromkeys(self.parameters.values()), *self.row_groups.values())
 
     @property
+    def packed(self) -> Mapping[AdaptiveLayer, str]:
+        """The layers that all tasks adapt at once, and their names."""
+        return {layer: name for layer, name in self.layers.items() if isinstance(layer, AdaptiveLayer)}
+
+    @property
     def empty(self) -> bool:
         """Nothing adapts."""
         return not self.parameters and not bool(self.tables.any())

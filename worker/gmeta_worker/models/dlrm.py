@@ -1,12 +1,12 @@
 """DLRM: embeddings, pairwise dot products, and two MLPs (arXiv 1906.00091)."""
 
-import torch
 from torch import Tensor
 
 from gmeta_api.errors import ModelError
 from gmeta_api.spec import ModelSpec
 from gmeta_worker.layers import MLP
 from gmeta_worker.models.contract import FeatureRows, Features, ModelInputs
+from gmeta_worker.models.interaction import pairs_with, pairwise_dots
 from gmeta_worker.models.ranking import RankingModel
 
 
@@ -38,20 +38,15 @@ class DLRM(RankingModel):
         interactions = vectors * (vectors - 1) // 2 + dim * (bool(columns) + self.vectors)
         self.top = MLP([interactions, *spec.top, self.outputs], activate_last=False, dropout=spec.dropout)
         self.roles = {**self.roles, "head": ("top.*",)}
-        upper = torch.triu_indices(vectors, vectors, offset=1)
-        self.register_buffer("_pairs", upper[0] * vectors + upper[1], persistent=False)
-        self._pairs: Tensor
 
     def core(self, features: Features, rows: FeatureRows) -> Tensor:
         """Logits [n] or [n, L]."""
         vectors = rows.stacked
-        beside = [vectors[:, -1]] if self.vectors else []
-        if self.bottom is not None:
+        parts = [vectors[:, -1]] if self.vectors else []
+        if self.bottom is None:
+            parts.append(pairwise_dots(vectors))
+        else:
             numeric = self.bottom(features.numeric)
-            vectors = torch.cat([numeric.unsqueeze(1), vectors], 1)
-            beside = [numeric, *beside]
-        logits: Tensor = self.top(torch.cat([*beside, self._dots(vectors)], 1))
+            parts = [numeric, *parts, *pairs_with(numeric, vectors)]
+        logits: Tensor = self.top(parts)
         return logits.squeeze(1)
-
-    def _dots(self, vectors: Tensor) -> Tensor:
-        return torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1).index_select(1, self._pairs)
