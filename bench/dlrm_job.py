@@ -9,6 +9,7 @@ from gmeta_worker.parallel import Group
 from gmeta_worker.training.components import Components, build_components
 
 TABLES, NUMERIC, TASK_ROWS = 26, 13, 16
+CPU = torch.device("cpu")
 NAMES = tuple(f"C{number}" for number in range(TABLES))
 SCHEMA = Schema(
     categorical=tuple(Feature(name, name) for name in NAMES),
@@ -40,10 +41,10 @@ def job(algorithm: str, dim: int, rows: int, rate: float = 0.01) -> Spec:
     )
 
 
-def build(spec: Spec, group: Group) -> Components:
+def build(spec: Spec, group: Group, device: torch.device = CPU) -> Components:
     """One rank's parts."""
     keys = {name: np.zeros(0, dtype=np.int64) for name in NAMES}
-    return build_components(spec, SCHEMA, keys, torch.device("cpu"), group)
+    return build_components(spec, SCHEMA, keys, device, group)
 
 
 def make_batch(samples: int, keys: int, seed: int, *, support: int = 0, task_rows: int = TASK_ROWS) -> StepBatch:
