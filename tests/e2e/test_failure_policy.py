@@ -20,7 +20,6 @@ DISRUPTED = {
     "message": "Eviction API: evicting",
     "lastTransitionTime": "2026-01-01T00:00:00Z",
 }
-MINUTES = {"epochs": 600, "evaluation": {"everyEpochs": 600, "shots": [1, 4]}}
 
 
 def rule(action: str, **selector: Any) -> dict[str, Any]:
@@ -81,7 +80,7 @@ def test_a_pod_that_is_ended_for_the_clusters_sake_costs_nothing_unless_a_rule_s
 
 def test_a_new_commit_renews_the_budget_and_the_wait(jobs: Jobs, agent: NodeAgent) -> None:
     limits = {"restartBackoffSeconds": 3, "backoffLimit": 1}
-    jobs.submit("stubborn", training=MINUTES, checkpoint={"everySteps": 50}, faultTolerance=limits)
+    jobs.submit("stubborn", training=LONG, faultTolerance=limits)
     for number in range(3):
         step = jobs.status("stubborn").get("restarts", {}).get("atStep", 0)
         wait_for("progress", lambda step=step: committed(jobs, "stubborn") > step, 180)  # type: ignore[misc]
@@ -92,7 +91,7 @@ def test_a_new_commit_renews_the_budget_and_the_wait(jobs: Jobs, agent: NodeAgen
     status = jobs.wait_for_end("stubborn")
     assert (status["state"], restarts(status)) == ("Succeeded", (3, 0)), jobs.describe("stubborn")
     ledger = Ranks(jobs, "stubborn").events("shard_written")[-1]["ledger"]
-    assert ledger["epoch"] == MINUTES["epochs"]
+    assert ledger["epoch"] == LONG["epochs"]
 
 
 def test_the_wait_doubles_while_nothing_is_committed(jobs: Jobs) -> None:
