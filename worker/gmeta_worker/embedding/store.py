@@ -32,6 +32,9 @@ class RowStore:
         dtype: of rows and optimiser state.
         device: where they are.
         owned: the virtual blocks that this store holds.
+
+    Attributes:
+        layout: where the rows of all tables lie, whoever holds them.
     """
 
     def __init__(
@@ -44,12 +47,12 @@ class RowStore:
         device: torch.device | None = None,
         owned: range = range(BLOCKS),
     ) -> None:
-        self._layout = BlockLayout(dict(tables))
+        self.layout = BlockLayout(dict(tables))
         self._owned = owned
         self._optimizer = optimizer
-        ids = range(owned.start * self._layout.pages, owned.stop * self._layout.pages)
+        ids = range(owned.start * self.layout.pages, owned.stop * self.layout.pages)
         self._first_id = ids.start
-        weights = initial_rows(self._layout, ids, dim, seed, dtype).to(device)
+        weights = initial_rows(self.layout, ids, dim, seed, dtype).to(device)
         state = {
             name: torch.zeros(len(ids), width, dtype=dtype, device=device)
             for name, width in optimizer.state_widths(dim).items()
@@ -59,7 +62,7 @@ class RowStore:
 
     def row_ids(self, table: str, rows: Ints) -> Ints:
         """Global ids of a table's rows."""
-        return self._layout.ids(table, rows)
+        return self.layout.ids(table, rows)
 
     def lookup(self, ids: Tensor) -> Tensor:
         """A copy of the rows of `ids`, int64[U] -> [U, dim], outside of any graph."""
@@ -161,7 +164,7 @@ class RowStore:
     def _slice(self, lo: int, hi: int) -> slice:
         if not self._owned.start <= lo <= hi <= self._owned.stop:
             raise IndexError(f"expected blocks within {self._owned.start}..{self._owned.stop}, received {lo}..{hi}")
-        pages = self._layout.pages
+        pages = self.layout.pages
         return slice(lo * pages - self._first_id, hi * pages - self._first_id)
 
 
