@@ -3,24 +3,25 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 
 class RowOptimizer(Protocol):
-    """Updates rows of a table; its state is a row of numbers for each row of the table."""
+    """Says where rows of a table go; its state is a row of numbers for each row of the table."""
 
     def state_widths(self, dim: int) -> Mapping[str, int]:
         """Name of each state tensor and its numbers a row."""
         ...
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """The rows after one step.
+    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:
+        """What a step takes away from the rows, times the learning rate: [U, dim].
 
         Args:
-            rows: [U, dim], before.
             grads: [U, dim].
             state: [U, width] each; updated in place.
-            rate: learning rate.
+            rows: reads the rows, [U, dim], before the step. Most optimisers do not need them, and save the time.
         """
         ...
 
@@ -32,9 +33,9 @@ class Sgd:
         """None."""
         return {}
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:  # noqa: ARG002
-        """w - rate * g."""
-        return rows - rate * grads
+    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:  # noqa: ARG002
+        """The gradient."""
+        return grads
 
 
 class RowWiseAdagrad:
@@ -53,10 +54,10 @@ class RowWiseAdagrad:
         """One sum a row."""
         return {"sum": 1}
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """w - rate * g / (sqrt(sum) + eps)."""
-        state["sum"].add_(grads.square().mean(1, keepdim=True))
-        return rows - rate * grads / (state["sum"].sqrt() + self._eps)
+    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:  # noqa: ARG002
+        """g / (sqrt(sum) + eps)."""
+        mean_square = vector_norm(grads, dim=1, keepdim=True).square_().div_(grads.shape[1])
+        return grads / state["sum"].add_(mean_square).sqrt().add_(self._eps)
 
 
 class Adam:
@@ -80,17 +81,17 @@ class Adam:
         """Two moments a number, one count a row."""
         return {"first": dim, "second": dim, "steps": 1}
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """One step of Adam (arXiv 1412.6980, algorithm 1)."""
+    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:  # noqa: ARG002
+        """The corrected first moment over the root of the corrected second one (arXiv 1412.6980, algorithm 1)."""
         steps = state["steps"].add_(1)
         first = state["first"].lerp_(grads, 1 - self._beta1)
         second = state["second"].mul_(self._beta2).addcmul_(grads, grads, value=1 - self._beta2)
-        corrected = second.div(1 - self._beta2**steps).sqrt_().add_(self._eps)
-        return rows - rate * first / (1 - self._beta1**steps) / corrected
+        divisor = second.div(1 - self._beta2**steps).sqrt_().add_(self._eps).mul_(1 - self._beta1**steps)
+        return torch.div(first, divisor, out=divisor)
 
 
 class Decayed:
-    """Decoupled weight decay (arXiv 1711.05101) before another optimiser's step; only touched rows decay.
+    """Another optimiser's step with decoupled weight decay (arXiv 1711.05101); only touched rows decay.
 
     Args:
         optimizer: the other optimiser.
@@ -105,9 +106,9 @@ class Decayed:
         """The other optimiser's."""
         return self._optimizer.state_widths(dim)
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """The other optimiser's step from (1 - rate * decay) * w."""
-        return self._optimizer.step(rows * (1 - rate * self._decay), grads, state, rate)
+    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:
+        """The other optimiser's direction + decay * w."""
+        return self._optimizer.direction(grads, state, rows).add(rows(), alpha=self._decay)
 
 
 def build_row_optimizer(name: str, weight_decay: float = 0.0) -> RowOptimizer:

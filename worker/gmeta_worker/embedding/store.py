@@ -1,6 +1,7 @@
 """The rows of all embedding tables with their optimiser's state, in one contiguous piece of memory a tensor."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class RowStore:
 
     def lookup(self, ids: Tensor) -> Tensor:
         """A copy of the rows of `ids`, int64[U] -> [U, dim], outside of any graph."""
-        return self._tensors[_WEIGHTS].index_select(0, ids - self._first_id)
+        return _taken(self._tensors[_WEIGHTS], ids - self._first_id)
 
     def update(self, ids: Tensor, grads: Tensor, rate: float) -> None:
         """One optimiser step for each row.
@@ -82,13 +83,14 @@ class RowStore:
         """
         _require_unique(ids)
         places = ids - self._first_id
-        rows = {name: tensor.index_select(0, places) for name, tensor in self._tensors.items()}
+        weights = self._tensors[_WEIGHTS]
+        state = {name: _taken(tensor, places) for name, tensor in self._tensors.items() if name != _WEIGHTS}
         if self._snapshot is not None:
-            self._snapshot.save(places, rows)
-        weights = rows.pop(_WEIGHTS)
-        stepped = {_WEIGHTS: self._optimizer.step(weights, grads, rows, rate), **rows}
-        for name, tensor in self._tensors.items():
-            tensor.index_copy_(0, places, stepped[name])
+            self._snapshot.save(places, {_WEIGHTS: _taken(weights, places), **state})
+        direction = self._optimizer.direction(grads, state, partial(_taken, weights, places))
+        weights.index_add_(0, places, direction, alpha=-rate)
+        for name, rows in state.items():
+            self._tensors[name].index_copy_(0, places, rows)
 
     def blocks(self) -> range:
         """The virtual blocks that this store holds."""
@@ -166,6 +168,13 @@ class RowStore:
             raise IndexError(f"expected blocks within {self._owned.start}..{self._owned.stop}, received {lo}..{hi}")
         pages = self.layout.pages
         return slice(lo * pages - self._first_id, hi * pages - self._first_id)
+
+
+def _taken(tensor: Tensor, places: Tensor) -> Tensor:
+    """A copy of the rows at `places`. Single numbers are taken from a flat view: a third of the time."""
+    if tensor.shape[1] == 1:
+        return tensor.view(-1).index_select(0, places)[:, None]
+    return tensor.index_select(0, places)
 
 
 def _require_unique(ids: Tensor) -> None:

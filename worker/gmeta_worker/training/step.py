@@ -135,10 +135,10 @@ class TrainingStep:
     def _update(self, ids: Tensor, row_sums: Tensor, sums: GlobalSums, step: int) -> None:
         """One optimiser step of the dense weights, and one of each row, with the mean gradients."""
         dense, sparse = self._rates.dense, self._rates.sparse
-        mean = {name: gradient / sums.weight for name, gradient in sums.dense.items()}
+        mean = {name: gradient.div_(sums.weight) for name, gradient in sums.dense.items()}
         self._dense.step(mean, learning_rate(dense.rate, dense.schedule, step, self._phases.total))
         rate = learning_rate(sparse.rate, sparse.schedule, step, self._phases.total)
-        self._parts.store.update(ids, row_sums / sums.weight, rate)
+        self._parts.store.update(ids, row_sums.div_(sums.weight), rate)
 
     def _work_since(self) -> float:
         """Seconds since the last step's exchange that differ from rank to rank because their work does."""
