@@ -15,12 +15,13 @@ class RowOptimizer(Protocol):
         """Name of each state tensor and its numbers a row."""
         ...
 
-    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:
-        """What a step takes away from the rows, times the learning rate: [U, dim].
+    def change(self, grads: Tensor, state: Mapping[str, Tensor], rate: float, rows: Callable[[], Tensor]) -> Tensor:
+        """What a step adds to the rows, [U, dim].
 
         Args:
             grads: [U, dim].
             state: [U, width] each; updated in place.
+            rate: learning rate.
             rows: reads the rows, [U, dim], before the step. Most optimisers do not need them, and save the time.
         """
         ...
@@ -33,9 +34,15 @@ class Sgd:
         """None."""
         return {}
 
-    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:  # noqa: ARG002
-        """The gradient."""
-        return grads
+    def change(
+        self,
+        grads: Tensor,
+        state: Mapping[str, Tensor],  # noqa: ARG002
+        rate: float,
+        rows: Callable[[], Tensor],  # noqa: ARG002
+    ) -> Tensor:
+        """-rate * g."""
+        return grads * -rate
 
 
 class RowWiseAdagrad:
@@ -54,10 +61,17 @@ class RowWiseAdagrad:
         """One sum a row."""
         return {"sum": 1}
 
-    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:  # noqa: ARG002
-        """g / (sqrt(sum) + eps)."""
+    def change(
+        self,
+        grads: Tensor,
+        state: Mapping[str, Tensor],
+        rate: float,
+        rows: Callable[[], Tensor],  # noqa: ARG002
+    ) -> Tensor:
+        """-rate * g / (sqrt(sum) + eps)."""
         mean_square = vector_norm(grads, dim=1, keepdim=True).square_().div_(grads.shape[1])
-        return grads / state["sum"].add_(mean_square).sqrt().add_(self._eps)
+        root = state["sum"].add_(mean_square).sqrt()
+        return grads * (-rate / root.add_(self._eps))
 
 
 class Adam:
@@ -81,13 +95,19 @@ class Adam:
         """Two moments a number, one count a row."""
         return {"first": dim, "second": dim, "steps": 1}
 
-    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:  # noqa: ARG002
-        """The corrected first moment over the root of the corrected second one (arXiv 1412.6980, algorithm 1)."""
+    def change(
+        self,
+        grads: Tensor,
+        state: Mapping[str, Tensor],
+        rate: float,
+        rows: Callable[[], Tensor],  # noqa: ARG002
+    ) -> Tensor:
+        """One step of Adam (arXiv 1412.6980, algorithm 1)."""
         steps = state["steps"].add_(1)
         first = state["first"].lerp_(grads, 1 - self._beta1)
         second = state["second"].mul_(self._beta2).addcmul_(grads, grads, value=1 - self._beta2)
         divisor = second.div(1 - self._beta2**steps).sqrt_().add_(self._eps).mul_(1 - self._beta1**steps)
-        return torch.div(first, divisor, out=divisor)
+        return torch.div(first, divisor, out=divisor).mul_(-rate)
 
 
 class Decayed:
@@ -106,9 +126,9 @@ class Decayed:
         """The other optimiser's."""
         return self._optimizer.state_widths(dim)
 
-    def direction(self, grads: Tensor, state: Mapping[str, Tensor], rows: Callable[[], Tensor]) -> Tensor:
-        """The other optimiser's direction + decay * w."""
-        return self._optimizer.direction(grads, state, rows).add(rows(), alpha=self._decay)
+    def change(self, grads: Tensor, state: Mapping[str, Tensor], rate: float, rows: Callable[[], Tensor]) -> Tensor:
+        """The other optimiser's change - rate * decay * w."""
+        return self._optimizer.change(grads, state, rate, rows).add_(rows(), alpha=-rate * self._decay)
 
 
 def build_row_optimizer(name: str, weight_decay: float = 0.0) -> RowOptimizer:

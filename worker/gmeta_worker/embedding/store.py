@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gmeta_api.errors import CheckpointError
 from gmeta_worker.embedding.blocks import BLOCKS, BlockLayout
-from gmeta_worker.embedding.initial import initial_rows
+from gmeta_worker.embedding.initial import initial_rows, zero_rows
 from gmeta_worker.embedding.optimizers import RowOptimizer
 from gmeta_worker.embedding.snapshot import Snapshot
 
@@ -55,8 +55,7 @@ class RowStore:
         self._first_id = ids.start
         weights = initial_rows(self.layout, ids, dim, seed, dtype).to(device)
         state = {
-            name: torch.zeros(len(ids), width, dtype=dtype, device=device)
-            for name, width in optimizer.state_widths(dim).items()
+            name: zero_rows(len(ids), width, dtype).to(device) for name, width in optimizer.state_widths(dim).items()
         }
         self._tensors = {_WEIGHTS: weights, **state}
         self._snapshot: Snapshot | None = None
@@ -87,8 +86,7 @@ class RowStore:
         state = {name: _taken(tensor, places) for name, tensor in self._tensors.items() if name != _WEIGHTS}
         if self._snapshot is not None:
             self._snapshot.save(places, {_WEIGHTS: _taken(weights, places), **state})
-        direction = self._optimizer.direction(grads, state, partial(_taken, weights, places))
-        weights.index_add_(0, places, direction, alpha=-rate)
+        weights.index_add_(0, places, self._optimizer.change(grads, state, rate, partial(_taken, weights, places)))
         for name, rows in state.items():
             self._tensors[name].index_copy_(0, places, rows)
 
