@@ -70,4 +70,5 @@ def make_batch(samples: int, keys: int, seed: int, *, support: int = 0, zipf: fl
 def _keys(uniform: NDArray[np.float64], keys: int, zipf: float) -> NDArray[np.int64]:
     """The inverse of the distribution with density x ** -zipf over [1, keys + 1), rounded down, from 0."""
     power = 1 - zipf
-    return ((((keys + 1) ** power - 1) * uniform + 1) ** (1 / power)).astype(np.int64) - 1
+    found: NDArray[np.int64] = ((((keys + 1) ** power - 1) * uniform + 1) ** (1 / power)).astype(np.int64)
+    return found - 1
