@@ -124,6 +124,16 @@ def test_the_cost_of_a_job(job: MetaTrainingJob) -> None:
     assert cost.rank_bytes == 1020 * 17 * 4 // 8 + dense * 16 + cost.lookup_bytes
 
 
+def test_rows_that_travel_in_bfloat16_take_half_the_bytes_on_the_way_and_none_less_in_memory(
+    manifest: Manifest,
+) -> None:
+    whole = estimate(parse_job(manifest).spec, FACTS)
+    manifest["spec"]["parallelism"] = {"exchangePrecision": "bfloat16"}
+    cost = estimate(parse_job(manifest).spec, FACTS)
+    assert cost.all_to_all_bytes == (500 * 8 + 2 * 500 * 16 * 2) * 7 // 8
+    assert cost.rank_bytes == whole.rank_bytes
+
+
 def test_one_rank_exchanges_nothing_and_a_custom_model_has_no_known_size(manifest: Manifest) -> None:
     manifest["spec"]["model"] = {"type": "my.models:Tower"}
     cost = estimate(parse_job(manifest).spec, FACTS)
