@@ -7,15 +7,20 @@ whole columns in memory as pandas works, without checks, messages, checksums or 
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
+from numpy.typing import NDArray
 
 CHUNK_ROWS, FOLDS, SHRINKAGE = 65_536, 5, 20.0
 SPLITS = {"train": 0.8, "valid": 0.9, "test": 1.0}
-Frame = pd.DataFrame
+Frame = Any
+"""pandas has no types here: a frame, or one of its columns."""
+
+Array = NDArray[Any]
 
 
 def prepare(raw: Path, out: Path) -> dict[str, int]:
@@ -50,7 +55,7 @@ def _key(value: object) -> int:
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little", signed=True)
 
 
-def _dealt(users: "pd.Series[int]") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _dealt(users: Frame) -> tuple[Array, Array, Array]:
     """Split, fold and place of each row's task: tasks shuffled once, folds in turn."""
     codes, tasks = pd.factorize(users)
     place = np.random.default_rng(0).permutation(len(tasks))
@@ -70,7 +75,7 @@ def _add_numbers(frame: Frame) -> None:
     frame["movie_count"] = _standardised(np.log1p(rows[1] * scale), train)
 
 
-def _statistics(frame: Frame, train: "pd.Series[bool]") -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+def _statistics(frame: Frame, train: Frame) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """(of all, of the movie) rows and positives that each row may see: of the other folds for a train row."""
     seen = frame[train]
     by_movie = seen.groupby("movie_id")["click"].agg(["size", "sum"])
@@ -84,7 +89,7 @@ def _statistics(frame: Frame, train: "pd.Series[bool]") -> tuple[tuple[np.ndarra
     return (total[:, 0], movie[:, 0]), (total[:, 1], movie[:, 1])
 
 
-def _standardised(values: "pd.Series[float]", train: "pd.Series[bool]") -> "pd.Series[float]":
+def _standardised(values: Frame, train: Frame) -> Frame:
     return (values - values[train].mean()) / (values[train].std(ddof=0) or 1.0)
 
 

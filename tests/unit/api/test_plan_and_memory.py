@@ -125,11 +125,10 @@ def test_the_cost_of_a_job(job: MetaTrainingJob) -> None:
 
 
 def test_rows_that_travel_in_bfloat16_take_half_the_bytes_on_the_way_and_none_less_in_memory(
-    manifest: Manifest,
+    job: MetaTrainingJob,
 ) -> None:
-    whole = estimate(parse_job(manifest).spec, FACTS)
-    manifest["spec"]["parallelism"] = {"exchangePrecision": "bfloat16"}
-    cost = estimate(parse_job(manifest).spec, FACTS)
+    rounded = job.spec.model_copy(update={"parallelism": ParallelismSpec(exchange_precision="bfloat16")})
+    whole, cost = estimate(job.spec, FACTS), estimate(rounded, FACTS)
     assert cost.all_to_all_bytes == (500 * 8 + 2 * 500 * 16 * 2) * 7 // 8
     assert cost.rank_bytes == whole.rank_bytes
 
