@@ -10,7 +10,7 @@ from gmeta_api.document import JobDocument
 from gmeta_api.load import parse_job
 from gmeta_api.memory import DatasetFacts, dlrm_parameters, estimate, row_bytes, table_rows
 from gmeta_api.plan import Site, make_plan
-from gmeta_api.spec import MetaTrainingJob, ModelSpec
+from gmeta_api.spec import MetaTrainingJob, ModelSpec, ParallelismSpec
 from gmeta_api.spec.optimizer import SparseOptimizerName
 from gmeta_worker.embedding import build_row_optimizer
 from gmeta_worker.models import ModelInputs, build_model

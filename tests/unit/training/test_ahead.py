@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, cast
 
 import pytest
 import torch
 from many_ranks import Rank, job, make_batch, train
 from threaded_group import run_ranks
+from torch import Tensor
 
 from gmeta_api.spec import EvaluationSpec, TrainingSpec
 from gmeta_worker.metaio import StepBatch
-from gmeta_worker.parallel import ALONE, Group
+from gmeta_worker.parallel import ALONE, Group, Handle, Transfer
 from gmeta_worker.training.commits import start_position
 from gmeta_worker.training.loop import LoopActions, Stop, TrainingLoop, with_following
 from gmeta_worker.training.phase_plan import PhasePlan
@@ -47,7 +50,7 @@ def test_a_loop_of_ranks_ends_alike_wherever_it_is_stopped(stopped_at: int | Non
     """Two epochs and a half; between steps ranks look up rows, as an evaluation does, while ids are on their way."""
     total = 2 * len(BATCHES) + 2
 
-    def one_rank(group: Group) -> tuple[list[float], list[int], Stop, torch.Tensor]:
+    def one_rank(group: Group) -> tuple[list[float], list[int], Stop, Tensor]:
         asked = iter(number == stopped_at and group.rank == 1 for number in range(total))
         rank = Rank.of(job("MAML", rate=0.1), group, stop=lambda: next(asked))
         losses: list[float] = []
@@ -82,6 +85,80 @@ def test_a_loop_of_ranks_ends_alike_wherever_it_is_stopped(stopped_at: int | Non
 
 class _Score:
     auc = 0.5
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """A group that tells what begins and what is waited for."""
+
+    group: Group
+    told: list[str]
+
+    @property
+    def rank(self) -> int:
+        return self.group.rank
+
+    @property
+    def size(self) -> int:
+        return self.group.size
+
+    def all_reduce(self, flat: Tensor) -> Handle:
+        self.told.append("AllReduce begins")
+        return _TracedHandle(self.group.all_reduce(flat), self.told)
+
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Transfer:
+        what = f"{str(send.dtype).removeprefix('torch.')}[{'n' if send.dim() == 1 else 'n, dim'}]"
+        self.told.append(f"{what} leave")
+        return _TracedTransfer(self.group.all_to_all(send, send_counts, recv_counts), self.told, f"{what} awaited")
+
+
+@dataclass(frozen=True)
+class _TracedHandle:
+    handle: Handle
+    told: list[str]
+
+    def wait(self) -> None:
+        self.told.append("AllReduce awaited")
+        self.handle.wait()
+
+
+@dataclass(frozen=True)
+class _TracedTransfer:
+    transfer: Transfer
+    told: list[str]
+    event: str
+
+    def wait(self) -> Tensor:
+        self.told.append(self.event)
+        return self.transfer.wait()
+
+
+def test_what_travels_while_a_step_computes() -> None:
+    """The trace of a step that has another one behind it: numbers are float64, ids and counts int64."""
+
+    def one_rank(group: Group) -> list[str]:
+        told: list[str] = []
+        rank = Rank.of(job("FOMAML"), _Traced(group, told))
+        rank.step(BATCHES[1], 0, BATCHES[0])
+        told.clear()
+        rank.parts.model.register_forward_pre_hook(lambda *_: told.append("forward"))
+        rank.step(BATCHES[0], 1, BATCHES[2])
+        return [event for event, _ in groupby(told)]
+
+    for told in run_ranks(2, one_rank):
+        assert told == [
+            "int64[n] leave",  # how many ids the next step wants
+            "int64[n] awaited",  # this step's ids, which left during the last one
+            "float64[n, dim] leave",  # rows, read after the last update
+            "float64[n, dim] awaited",
+            "int64[n] awaited",
+            "int64[n] leave",  # the next step's ids
+            "forward",
+            "AllReduce begins",
+            "float64[n, dim] leave",  # row gradients, while the dense ones are on their way
+            "float64[n, dim] awaited",
+            "AllReduce awaited",
+        ]
 
 
 def test_what_was_begun_must_be_what_comes_next() -> None:
