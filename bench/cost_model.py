@@ -103,7 +103,7 @@ def _all_to_all(group: Group, numbers: int) -> float:
     for _ in range(TRIES):
         broadcast(group, torch.zeros(1))
         start = time.perf_counter()
-        group.all_to_all(payload, halves, halves)
+        group.all_to_all(payload, halves, halves).wait()
         taken.append(time.perf_counter() - start)
     return statistics.median(taken)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gmeta_api.spec import Spec
 from gmeta_worker.metaio import Feature, Schema, StepBatch
@@ -9,6 +10,7 @@ from gmeta_worker.parallel import Group
 from gmeta_worker.training.components import Components, build_components
 
 TABLES, NUMERIC, TASK_ROWS = 26, 13, 16
+RATE = 0.01
 CPU = torch.device("cpu")
 NAMES = tuple(f"C{number}" for number in range(TABLES))
 SCHEMA = Schema(
@@ -19,7 +21,7 @@ SCHEMA = Schema(
 )
 
 
-def job(algorithm: str, dim: int, rows: int, rate: float = 0.01) -> Spec:
+def job(algorithm: str, dim: int, rows: int, rate: float = RATE) -> Spec:
     """Bottom 256, top 256-128, row-wise Adagrad for the rows and Adagrad for the dense weights."""
     return Spec.model_validate(
         {
@@ -47,8 +49,19 @@ def build(spec: Spec, group: Group, device: torch.device = CPU) -> Components:
     return build_components(spec, SCHEMA, keys, device, group)
 
 
-def make_batch(samples: int, keys: int, seed: int, *, support: int = 0, task_rows: int = TASK_ROWS) -> StepBatch:
-    """Tasks of `task_rows` samples, the first `support` of them support; uniform keys."""
+def make_batch(
+    samples: int, keys: int, seed: int, *, support: int = 0, task_rows: int = TASK_ROWS, zipf: float = 0.0
+) -> StepBatch:
+    """Random samples.
+
+    Args:
+        samples: of all tasks together.
+        keys: of each table.
+        seed: of the draws.
+        support: samples of a task that are its support, the first ones.
+        task_rows: samples of a task.
+        zipf: keys have a popularity of rank ** -zipf; not 1.
+    """
     draw = np.random.default_rng(seed)
     tasks = samples // task_rows
     return StepBatch(
@@ -58,9 +71,16 @@ def make_batch(samples: int, keys: int, seed: int, *, support: int = 0, task_row
         task_keys=np.arange(tasks),
         offsets=np.arange(tasks + 1) * task_rows,
         support=np.full(tasks, support),
-        keys=draw.integers(0, keys, (samples, TABLES)),
+        keys=_keys(draw.random((samples, TABLES)), keys, zipf),
         multi=(),
         numeric=draw.random((samples, NUMERIC), dtype=np.float32),
         labels=(draw.random((samples, 1)) < 0.25).astype(np.float32),
         row_ids=range(samples),
     )
+
+
+def _keys(uniform: NDArray[np.float64], keys: int, zipf: float) -> NDArray[np.int64]:
+    """The inverse of the distribution with density x ** -zipf over [1, keys + 1), rounded down, from 0."""
+    power = 1 - zipf
+    found: NDArray[np.int64] = ((((keys + 1) ** power - 1) * uniform + 1) ** (1 / power)).astype(np.int64)
+    return found - 1

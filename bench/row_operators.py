@@ -1,4 +1,4 @@
-"""Operators of the row exchange on one owner: routing ids and adding up gradients, plain torch beside fbgemm.
+"""Operators of the row exchange: distinct ids, routing, adding up gradients, updating rows; plain torch beside fbgemm.
 
 A step's ids are sorted and unique, and a rank owns a contiguous range of them. The owner gets one sorted part from each
 rank and adds up the gradients of equal ids. One thread, CPU time, all contestants in turn on the same data; that they
@@ -9,6 +9,7 @@ import argparse
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,9 +18,9 @@ from rich.table import Table
 from torch import Tensor
 
 from bench.result import Timing, interleave, write_result
+from bench.step_operators import IDS, ROWS, Contestants, making_distinct, updating
 from gmeta_worker.parallel.exchange import add_up
 
-Contestants = Mapping[str, Callable[[], object]]
 REPEAT = 10
 
 
@@ -156,8 +157,16 @@ def table(title: str, timings: Mapping[str, Timing]) -> Table:
     return shown
 
 
+def _comparisons() -> dict[str, Callable[[], Contestants]]:
+    found: dict[str, Callable[[], Contestants]] = {f"distinct: {IDS:,} ids of {ROWS:,}": making_distinct}
+    found |= {f"update: {IDS:,} rows of {ROWS:,}, dim {dim}": partial(updating, dim) for dim in (16, 64)}
+    for case in CASES:
+        found |= {f"route: {case.name}": partial(routing, case), f"add up: {case.name}": partial(adding, case)}
+    return found
+
+
 def main(argv: list[str]) -> int:
-    """Time routing and adding for each case."""
+    """Time every comparison."""
     parser = argparse.ArgumentParser(prog="python -m bench row_operators", description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="also write the result as JSON")
@@ -165,14 +174,12 @@ def main(argv: list[str]) -> int:
     torch.set_num_threads(1)
     ratios: dict[str, float] = {}
     figures: dict[str, dict[str, float]] = {}
-    for case in CASES:
-        for what, contestants in (("route", routing(case)), ("add up", adding(case))):
-            title = f"{what}: {case.name}"
-            timings = interleave({name: _repeated(run) for name, run in contestants.items()}, arguments.repeats)
-            Console().print(table(title, timings))
-            ours = next(iter(timings.values())).median_cpu
-            ratios |= {f"{title}: {name} / ours": timing.median_cpu / ours for name, timing in timings.items()}
-            figures[title] = {f"{name}: CPU us": t.median_cpu / REPEAT * 1e6 for name, t in timings.items()}
+    for title, make in _comparisons().items():
+        timings = interleave({name: _repeated(run) for name, run in make().items()}, arguments.repeats)
+        Console().print(table(title, timings))
+        ours = next(iter(timings.values())).median_cpu
+        ratios |= {f"{title}: {name} / ours": timing.median_cpu / ours for name, timing in timings.items()}
+        figures[title] = {f"{name}: CPU us": t.median_cpu / REPEAT * 1e6 for name, t in timings.items()}
     if arguments.out is not None:
         write_result(arguments.out, ratios, figures)
     return 0

@@ -47,7 +47,7 @@ class Estimate:
         dense_parameters: K; None for a class of the user's own.
         dense_bytes: weights, gradients and optimiser state of the dense layers on every rank; None likewise.
         lookup_bytes: ids, rows and row gradients of one rank's part of a step, wherever the rows live.
-        all_to_all_bytes: the part of them that a rank exchanges with others.
+        all_to_all_bytes: what a rank exchanges of them with others, as it travels.
         all_reduce_bytes: dense gradients that a rank sends in a ring AllReduce; None likewise.
     """
 
@@ -89,7 +89,7 @@ def estimate(spec: Spec, facts: DatasetFacts) -> Estimate:
         dense_parameters=dense,
         dense_bytes=None if dense is None else dense * dense_parameter_bytes(spec),
         lookup_bytes=lookup,
-        all_to_all_bytes=lookup * (ranks - 1) // ranks,
+        all_to_all_bytes=exchange_bytes(spec, facts.unique_rows) * (ranks - 1) // ranks,
         all_reduce_bytes=None if dense is None else 2 * FLOAT_BYTES * dense * (ranks - 1) // ranks,
     )
 
@@ -131,6 +131,12 @@ def mlp_parameters(sizes: tuple[int, ...]) -> int:
 def lookup_bytes(unique_rows: int, dim: int) -> int:
     """Bytes that a lookup and its update move: 8 U of ids, 4 D U of rows, 4 D U of row gradients."""
     return unique_rows * (ID_BYTES + 2 * FLOAT_BYTES * dim)
+
+
+def exchange_bytes(spec: Spec, unique_rows: int) -> int:
+    """Bytes that a lookup and its update send: as `lookup_bytes`, with numbers as they travel between ranks."""
+    number = {"float32": FLOAT_BYTES, "bfloat16": FLOAT_BYTES // 2}[spec.parallelism.exchange_precision]
+    return unique_rows * (ID_BYTES + 2 * number * spec.model.embedding_dim)
 
 
 def size(count: float) -> str:

@@ -151,10 +151,13 @@ def train(
     batches: Sequence[StepBatch],
     weights: Sequence[float] = (),
     stop: Callable[[], bool] = never,
+    *,
+    ahead: bool = True,
 ) -> Outcome:
-    """Train one rank on its part of `batches`."""
+    """Train one rank on its part of `batches`, of which each step begins the next one ahead, or none does."""
     rank = Rank.of(spec, group, weights, stop)
-    results = [rank.step(batch, number) for number, batch in enumerate(batches)]
+    following = [*batches[1:], None][: len(batches)] if ahead else [None] * len(batches)
+    results = [rank.step(*each) for each in zip(batches, range(len(batches)), following, strict=True)]
     return Outcome(rank.dense(), rank.rows(), results)
 
 

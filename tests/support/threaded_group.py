@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gmeta_worker.parallel import Group, Handle
+from gmeta_worker.parallel import Arrived, Group, Handle, Transfer
 
 Result = TypeVar("Result")
 PATIENCE_SECONDS = 120
@@ -44,14 +44,11 @@ class ThreadedGroup:
         self.meeting.barrier.wait()
         return _Sum(flat, before)
 
-    def exchange_counts(self, counts: Sequence[int]) -> list[int]:
-        return [told[self.rank] for told in self.meeting.swap(self.rank, list(counts))]
-
-    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Tensor:
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Transfer:
         parts = self.meeting.swap(self.rank, send.split(list(send_counts)))
         received = [each[self.rank] for each in parts]
         assert [len(part) for part in received] == list(recv_counts)
-        return torch.cat(received)
+        return Arrived(torch.cat(received))
 
 
 @dataclass(frozen=True)

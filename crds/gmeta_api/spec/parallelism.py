@@ -16,3 +16,8 @@ class ParallelismSpec(SpecModel):
     dense_sharding: Literal["none"] = Field(
         default="none", description="Sharding of the dense layers; none keeps a copy on every rank."
     )
+    exchange_precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="What embedding rows and their gradients travel as between ranks; bfloat16 halves their bytes and "
+        "rounds each number once on the way, to 8 significant bits.",
+    )

@@ -182,7 +182,7 @@ class _Training:
         dense = {STEPS: self._rows.steps.clone()} if self._job.rank == 0 else None
         return StateSnapshot(self._rows.store.snapshot(), dense, {})
 
-    def _train(self, batch: Any, number: int) -> StepResult:
+    def _train(self, batch: Any, number: int, following: Any) -> StepResult:
         """Exchange what each rank has of the step; every owner counts its rows."""
         tasks: Sequence[Ints] = batch
         own = self._own(tasks)

@@ -10,7 +10,7 @@ from gmeta_api.document import JobDocument
 from gmeta_api.load import parse_job
 from gmeta_api.memory import DatasetFacts, dlrm_parameters, estimate, row_bytes, table_rows
 from gmeta_api.plan import Site, make_plan
-from gmeta_api.spec import MetaTrainingJob, ModelSpec
+from gmeta_api.spec import MetaTrainingJob, ModelSpec, ParallelismSpec
 from gmeta_api.spec.optimizer import SparseOptimizerName
 from gmeta_worker.embedding import build_row_optimizer
 from gmeta_worker.models import ModelInputs, build_model
@@ -122,6 +122,15 @@ def test_the_cost_of_a_job(job: MetaTrainingJob) -> None:
     assert cost.all_reduce_bytes == 2 * 4 * dense * 7 // 8
     assert (cost.ranks, cost.rank_rows, cost.rank_embedding_bytes) == (8, 128, 1020 * 17 * 4 // 8)
     assert cost.rank_bytes == 1020 * 17 * 4 // 8 + dense * 16 + cost.lookup_bytes
+
+
+def test_rows_that_travel_in_bfloat16_take_half_the_bytes_on_the_way_and_none_less_in_memory(
+    job: MetaTrainingJob,
+) -> None:
+    rounded = job.spec.model_copy(update={"parallelism": ParallelismSpec(exchange_precision="bfloat16")})
+    whole, cost = estimate(job.spec, FACTS), estimate(rounded, FACTS)
+    assert cost.all_to_all_bytes == (500 * 8 + 2 * 500 * 16 * 2) * 7 // 8
+    assert cost.rank_bytes == whole.rank_bytes
 
 
 def test_one_rank_exchanges_nothing_and_a_custom_model_has_no_known_size(manifest: Manifest) -> None:

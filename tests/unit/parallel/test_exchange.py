@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from threaded_group import run_ranks
 from torch import Tensor
 
-from gmeta_worker.parallel import Group, RowExchange, SingleGroup
+from gmeta_worker.parallel import Group, RowExchange, SingleGroup, exchange_counts
 from gmeta_worker.parallel.exchange import add_up
 
 ROWS, DIM = 40, 3
@@ -60,6 +60,30 @@ def test_rows_come_from_their_owners_and_gradients_add_up_there(case: tuple[list
         assert torch.equal(sums, torch.stack(expected) if expected else torch.zeros(0, DIM).double())
 
 
+@settings(deadline=None, max_examples=50)
+@given(exchanges())
+def test_in_bfloat16_every_number_is_rounded_once(case: tuple[list[list[int]], list[int]]) -> None:
+    """Relative to 2^-8, the unit roundoff of 8 significant bits; sums over ranks are of the full type."""
+    wanted, bounds = case
+    table = torch.randn(ROWS, DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    grads = [torch.randn(len(ids), DIM, generator=torch.Generator().manual_seed(1)).double() for ids in wanted]
+
+    def one_rank(group: Group) -> tuple[Tensor, Tensor, Tensor]:
+        exchange = RowExchange(group, bounds, torch.bfloat16)
+        route = exchange.route(torch.tensor(wanted[group.rank], dtype=torch.int64))
+        return route.fetch(lambda ids: table[ids]), *route.push(grads[group.rank])
+
+    sums, sizes = torch.zeros(ROWS, DIM).double(), torch.zeros(ROWS, DIM).double()
+    for ids, grad in zip(wanted, grads, strict=True):
+        sums[ids] += grad
+        sizes[ids] += grad.abs()
+    for ids, (rows, owned, received) in zip(wanted, run_ranks(len(wanted), one_rank), strict=True):
+        assert rows.dtype == received.dtype == torch.float64
+        assert torch.equal(rows, table[ids].bfloat16().double())
+        assert ((rows - table[ids]).abs() <= 2**-8 * table[ids].abs()).all()
+        assert ((received - sums[owned]).abs() <= (2**-8 + 1e-12) * sizes[owned]).all()
+
+
 def test_sums_are_the_same_bits_in_every_run_and_follow_the_order_of_the_ranks() -> None:
     big, small = 1e16, 1.0
     ids = torch.tensor([3, 7, 3, 3, 9])
@@ -81,7 +105,7 @@ def test_a_failure_of_one_rank_ends_the_others() -> None:
     def one_rank(group: Group) -> None:
         if group.rank == 1:
             raise ValueError("rank 1 is broken")
-        group.exchange_counts([0, 0, 0])
+        exchange_counts(group, [0, 0, 0])
 
     with pytest.raises(ValueError, match="rank 1 is broken"):
         run_ranks(3, one_rank)

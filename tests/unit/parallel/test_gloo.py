@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from many_ranks import job, make_batch, train
+from many_ranks import Outcome, job, make_batch, train
 from threaded_group import run_ranks
 
-from gmeta_worker.parallel import DistributedGroup, Group, PeerLostError, all_gather, broadcast
+from gmeta_worker.parallel import DistributedGroup, Group, PeerLostError, all_gather, broadcast, exchange_counts
 
 SIZE = 3
 BATCHES = [make_batch([5, 1, 12, 3], 0), make_batch([4], 1), make_batch([2, 9], 2)]
@@ -23,19 +23,29 @@ def collectives(group: Group) -> dict[str, Any]:
     rank = group.rank
     flat = torch.full((5,), 10.0**rank)
     handle = group.all_reduce(flat)
-    told = group.exchange_counts([rank, 0, 2 * rank])
+    told = exchange_counts(group, [rank, 0, 2 * rank])
     handle.wait()
     sent = torch.full((3 * rank, 2), rank, dtype=torch.float64)
-    outcome = train(job("MAML", dense="Adam", sparse="Adam", rate=0.05), group, BATCHES)
+    spec = job("MAML", dense="Adam", sparse="Adam", rate=0.05)
+    outcome, one_by_one = train(spec, group, BATCHES), train(spec, group, BATCHES, ahead=False)
     return {
         "sum": flat.tolist(),
         "told": told,
-        "rows": group.all_to_all(sent, [rank, 0, 2 * rank], told).tolist(),
+        "rows": group.all_to_all(sent, [rank, 0, 2 * rank], told).wait().tolist(),
         "gathered": all_gather(group, torch.arange(rank)).tolist(),
         "broadcast": broadcast(group, torch.tensor([rank + 7])).tolist(),
         "losses": [result.loss for result in outcome.results],
+        "nothing is ahead of an update": same_bits(outcome, one_by_one),
         "weights": float(outcome.rows["weights"].abs().sum()),
     }
+
+
+def same_bits(left: Outcome, right: Outcome) -> bool:
+    """Losses, dense weights, rows and optimiser state."""
+    states = [each.dense | each.rows for each in (left, right)]
+    return [each.loss for each in left.results] == [each.loss for each in right.results] and all(
+        torch.equal(states[0][name], states[1][name]) for name in states[0] | states[1]
+    )
 
 
 def in_process(rank: int, folder: str, results: Any, lost: bool) -> None:
@@ -49,7 +59,7 @@ def in_process(rank: int, folder: str, results: Any, lost: bool) -> None:
         results.put((rank, collectives(group)))
         dist.destroy_process_group()
         return
-    group.exchange_counts([0] * SIZE)
+    exchange_counts(group, [0] * SIZE)
     if rank == 1:
         os._exit(1)
     try:
@@ -85,6 +95,7 @@ def test_real_processes_do_what_threads_do(tmp_path: Path) -> None:
         assert weights == pytest.approx(expected.pop("weights"), rel=1e-12)
         assert losses == pytest.approx(expected.pop("losses"), rel=1e-12)
         assert processes[rank] == expected
+    assert all(each["nothing is ahead of an update"] for each in threads)
     assert threads[0]["sum"] == [111.0] * 5
     assert threads[2]["told"] == [0, 2, 4]
     assert all(each["gathered"] == [0, 0, 1] for each in threads)

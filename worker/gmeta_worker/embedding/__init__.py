@@ -1,6 +1,7 @@
 """Embedding rows: vocabularies, placement in virtual blocks, storage and row optimisers."""
 
 from gmeta_worker.embedding.blocks import BLOCKS, BlockLayout
+from gmeta_worker.embedding.keys import KeyColumns, distinct
 from gmeta_worker.embedding.optimizers import Adam, RowOptimizer, RowWiseAdagrad, Sgd, build_row_optimizer
 from gmeta_worker.embedding.snapshot import Snapshot
 from gmeta_worker.embedding.store import RowStore
@@ -12,6 +13,7 @@ __all__ = [
     "BlockLayout",
     "ExactVocabulary",
     "HashVocabulary",
+    "KeyColumns",
     "RowOptimizer",
     "RowStore",
     "RowWiseAdagrad",
@@ -19,4 +21,5 @@ __all__ = [
     "Snapshot",
     "Vocabulary",
     "build_row_optimizer",
+    "distinct",
 ]

@@ -9,6 +9,7 @@ too.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from gmeta_worker.embedding.mixing import mix64
 
 Ints = NDArray[np.int64]
 
-BLOCKS = 4096
+_LANE_BITS = 12
+BLOCKS = 1 << _LANE_BITS
 _MULTIPLIER = 2531
 _INVERSE = pow(_MULTIPLIER, -1, BLOCKS)
 
@@ -44,6 +46,11 @@ class BlockLayout:
         """Rows of a block; up to 4,095 ids of the last page stand for no row."""
         return -(-self.rows // BLOCKS)
 
+    @property
+    def id_bound(self) -> int:
+        """What every global id is below."""
+        return BLOCKS * self.pages
+
     def ids(self, table: str, rows: Ints) -> Ints:
         """Global ids of a table's rows.
 
@@ -54,8 +61,23 @@ class BlockLayout:
             raise IndexError(
                 f"table '{table}': expected rows in [0, {self.tables[table]}), received {rows.min()}..{rows.max()}"
             )
-        page, lane = np.divmod(rows + self._first_row(table), BLOCKS)
-        return ((lane * _MULTIPLIER + _rotation(page)) % BLOCKS) * self.pages + page
+        return self.scrambled(rows + self.first_rows[table])
+
+    def scrambled(self, numbers: Ints) -> Ints:
+        """Global ids of rows that are numbered through all tables, in any shape."""
+        page, lane = numbers >> _LANE_BITS, numbers & (BLOCKS - 1)
+        block: Ints = (lane * _MULTIPLIER + self._rotations[page]) & (BLOCKS - 1)
+        return block * self.pages + page
+
+    @cached_property
+    def first_rows(self) -> Mapping[str, int]:
+        """Number of each table's first row when the rows of all tables are numbered through."""
+        return dict(zip(self.tables, np.cumsum([0, *self.tables.values()]).tolist(), strict=False))
+
+    @cached_property
+    def _rotations(self) -> NDArray[np.int16]:
+        """Of every page: two bytes for 4,096 rows."""
+        return _rotation(np.arange(self.pages, dtype=np.int64)).astype(np.int16)
 
     def id_bounds(self, ranges: Sequence[range]) -> list[int]:
         """Where the global ids of contiguous ranges of blocks begin, and where the last one's end."""
@@ -70,10 +92,6 @@ class BlockLayout:
         starts = np.concatenate([[0], ends])
         real = numbered < self.rows
         return np.where(real, number, -1), np.where(real, numbered - starts[number], -1)
-
-    def _first_row(self, table: str) -> int:
-        names = list(self.tables)
-        return sum(self.tables[name] for name in names[: names.index(table)])
 
 
 def _rotation(pages: Ints) -> Ints:

@@ -3,24 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 
 class RowOptimizer(Protocol):
-    """Updates rows of a table; its state is a row of numbers for each row of the table."""
+    """Says where rows of a table go; its state is a row of numbers for each row of the table."""
 
     def state_widths(self, dim: int) -> Mapping[str, int]:
         """Name of each state tensor and its numbers a row."""
         ...
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """The rows after one step.
+    def change(self, grads: Tensor, state: Mapping[str, Tensor], rate: float, rows: Callable[[], Tensor]) -> Tensor:
+        """What a step adds to the rows, [U, dim].
 
         Args:
-            rows: [U, dim], before.
             grads: [U, dim].
             state: [U, width] each; updated in place.
             rate: learning rate.
+            rows: reads the rows, [U, dim], before the step. Most optimisers do not need them, and save the time.
         """
         ...
 
@@ -32,9 +34,15 @@ class Sgd:
         """None."""
         return {}
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:  # noqa: ARG002
-        """w - rate * g."""
-        return rows - rate * grads
+    def change(
+        self,
+        grads: Tensor,
+        state: Mapping[str, Tensor],  # noqa: ARG002
+        rate: float,
+        rows: Callable[[], Tensor],  # noqa: ARG002
+    ) -> Tensor:
+        """-rate * g."""
+        return grads * -rate
 
 
 class RowWiseAdagrad:
@@ -53,10 +61,17 @@ class RowWiseAdagrad:
         """One sum a row."""
         return {"sum": 1}
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """w - rate * g / (sqrt(sum) + eps)."""
-        state["sum"].add_(grads.square().mean(1, keepdim=True))
-        return rows - rate * grads / (state["sum"].sqrt() + self._eps)
+    def change(
+        self,
+        grads: Tensor,
+        state: Mapping[str, Tensor],
+        rate: float,
+        rows: Callable[[], Tensor],  # noqa: ARG002
+    ) -> Tensor:
+        """-rate * g / (sqrt(sum) + eps)."""
+        mean_square = vector_norm(grads, dim=1, keepdim=True).square_().div_(grads.shape[1])
+        root = state["sum"].add_(mean_square).sqrt()
+        return grads * (-rate / root.add_(self._eps))
 
 
 class Adam:
@@ -80,17 +95,23 @@ class Adam:
         """Two moments a number, one count a row."""
         return {"first": dim, "second": dim, "steps": 1}
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
+    def change(
+        self,
+        grads: Tensor,
+        state: Mapping[str, Tensor],
+        rate: float,
+        rows: Callable[[], Tensor],  # noqa: ARG002
+    ) -> Tensor:
         """One step of Adam (arXiv 1412.6980, algorithm 1)."""
         steps = state["steps"].add_(1)
         first = state["first"].lerp_(grads, 1 - self._beta1)
         second = state["second"].mul_(self._beta2).addcmul_(grads, grads, value=1 - self._beta2)
-        corrected = second.div(1 - self._beta2**steps).sqrt_().add_(self._eps)
-        return rows - rate * first / (1 - self._beta1**steps) / corrected
+        divisor = second.div(1 - self._beta2**steps).sqrt_().add_(self._eps).mul_(1 - self._beta1**steps)
+        return torch.div(first, divisor, out=divisor).mul_(-rate)
 
 
 class Decayed:
-    """Decoupled weight decay (arXiv 1711.05101) before another optimiser's step; only touched rows decay.
+    """Another optimiser's step with decoupled weight decay (arXiv 1711.05101); only touched rows decay.
 
     Args:
         optimizer: the other optimiser.
@@ -105,9 +126,9 @@ class Decayed:
         """The other optimiser's."""
         return self._optimizer.state_widths(dim)
 
-    def step(self, rows: Tensor, grads: Tensor, state: Mapping[str, Tensor], rate: float) -> Tensor:
-        """The other optimiser's step from (1 - rate * decay) * w."""
-        return self._optimizer.step(rows * (1 - rate * self._decay), grads, state, rate)
+    def change(self, grads: Tensor, state: Mapping[str, Tensor], rate: float, rows: Callable[[], Tensor]) -> Tensor:
+        """The other optimiser's change - rate * decay * w."""
+        return self._optimizer.change(grads, state, rate, rows).add_(rows(), alpha=-rate * self._decay)
 
 
 def build_row_optimizer(name: str, weight_decay: float = 0.0) -> RowOptimizer:

@@ -61,5 +61,10 @@ class HashVocabulary:
 
     def index(self, keys: Ints) -> Ints:
         """Rows of `keys`."""
-        words = np.atleast_1d(keys).astype(np.int64).view(np.uint64)
-        return (mix64(words) % np.uint64(self.rows)).astype(np.int64).reshape(keys.shape)
+        return hashed_rows(keys, np.array([self.rows]))
+
+
+def hashed_rows(keys: Ints, rows: Ints) -> Ints:
+    """Where keys fall by hash in tables of `rows` rows, one for all keys or one a column."""
+    words = np.ascontiguousarray(keys, dtype=np.int64).view(np.uint64)
+    return (mix64(words) % rows.astype(np.uint64)).view(np.int64)

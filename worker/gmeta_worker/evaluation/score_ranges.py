@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from gmeta_worker.evaluation.tallies import Ints, Tallies, merge
-from gmeta_worker.parallel import Group, all_gather
+from gmeta_worker.parallel import Group, all_gather, exchange_counts
 
 SAMPLES = 16
 """Samples for each pair of ranks: a range is at most about 1/16 larger than the mean."""
@@ -27,7 +27,7 @@ def share_out(group: Group, own: Tallies, tag_bits: int) -> Tallies:
     cuts = np.searchsorted(own.keys, _splitters(group, own.keys, tag_bits))
     counts = np.diff(cuts, prepend=0, append=len(own.keys)).tolist()
     sent = torch.from_numpy(np.stack([own.keys, own.negatives, own.positives], axis=1))
-    keys, negatives, positives = group.all_to_all(sent, counts, group.exchange_counts(counts)).numpy().T
+    keys, negatives, positives = group.all_to_all(sent, counts, exchange_counts(group, counts)).wait().numpy().T
     return merge(keys, negatives, positives)
 
 

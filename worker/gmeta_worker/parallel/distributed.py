@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gmeta_worker.parallel.group import Handle, PeerLostError
+from gmeta_worker.parallel.group import Handle, PeerLostError, Transfer
 
 
 class DistributedGroup:
@@ -33,19 +34,29 @@ class DistributedGroup:
         assert work is not None, "an asynchronous collective of a group that this rank belongs to"
         return _Reduction(work, wire, flat)
 
-    def exchange_counts(self, counts: Sequence[int]) -> list[int]:
-        """One number to and from every rank."""
-        ones = [1] * self.size
-        told: list[int] = self.all_to_all(torch.tensor(counts, dtype=torch.int64), ones, ones).tolist()
-        return told
-
-    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Tensor:
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Transfer:
         """Rows to and from every rank."""
         wire = send.contiguous().to(self._wire)
         received = wire.new_empty((sum(recv_counts), *send.shape[1:]))
         with _naming_the_cause("all_to_all"):
-            dist.all_to_all_single(received, wire, list(recv_counts), list(send_counts), group=self._group)
-        return received.to(send.device)
+            work = dist.all_to_all_single(
+                received, wire, list(recv_counts), list(send_counts), group=self._group, async_op=True
+            )
+        assert work is not None, "an asynchronous collective of a group that this rank belongs to"
+        return _Transfer(work, wire, received, send.device)
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    work: dist.Work
+    sent: Tensor  # kept alive until it has left
+    received: Tensor
+    device: torch.device
+
+    def wait(self) -> Tensor:
+        with _naming_the_cause("all_to_all"):
+            self.work.wait()
+        return self.received.to(self.device)
 
 
 class _Reduction:

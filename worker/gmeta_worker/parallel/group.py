@@ -1,6 +1,7 @@
 """The collectives that a step needs, behind one interface for one rank, for many, and for threads in tests."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -19,10 +20,19 @@ class Handle(Protocol):
         ...
 
 
-class Group(Protocol):
-    """The ranks of a round. Every rank calls the same collectives in the same order, with empty tensors if need be.
+class Transfer(Protocol):
+    """Rows that are under way between the ranks."""
 
-    A call raises PeerLostError when another rank is gone.
+    def wait(self) -> Tensor:
+        """The rows received, in rank order, once they are there."""
+        ...
+
+
+class Group(Protocol):
+    """The ranks of a round. Every rank begins the same collectives in the same order, with empty tensors if need be.
+
+    A collective goes on while its caller computes, and several may be under way. To begin one or to wait for it raises
+    PeerLostError when another rank is gone.
     """
 
     @property
@@ -39,17 +49,13 @@ class Group(Protocol):
         """Begin to sum `flat` over the ranks, in place: the same bits on every rank once the handle has waited."""
         ...
 
-    def exchange_counts(self, counts: Sequence[int]) -> list[int]:
-        """Tell rank r the number `counts[r]`; what each rank has told this one."""
-        ...
-
-    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Tensor:
-        """Send the next `send_counts[r]` rows of `send` to each rank r; the rows received, in rank order.
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Transfer:
+        """Begin to send the next `send_counts[r]` rows of `send`, which must not change meanwhile, to each rank r.
 
         Args:
             send: [sum(send_counts), ...].
             send_counts: rows for each rank.
-            recv_counts: rows from each rank, as `exchange_counts(send_counts)` gives them.
+            recv_counts: rows from each rank, as `exchange_counts(group, send_counts)` gives them.
         """
         ...
 
@@ -64,13 +70,20 @@ class SingleGroup:
         """Nothing to add."""
         return _Done()
 
-    def exchange_counts(self, counts: Sequence[int]) -> list[int]:
-        """The same counts."""
-        return list(counts)
-
-    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Tensor:  # noqa: ARG002
+    def all_to_all(self, send: Tensor, send_counts: Sequence[int], recv_counts: Sequence[int]) -> Transfer:  # noqa: ARG002
         """The same rows."""
-        return send
+        return Arrived(send)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Rows that are there already."""
+
+    rows: Tensor
+
+    def wait(self) -> Tensor:
+        """The rows."""
+        return self.rows
 
 
 class _Done:
@@ -81,10 +94,23 @@ class _Done:
 ALONE = SingleGroup()
 
 
+def begin_counts(group: Group, counts: Sequence[int]) -> Transfer:
+    """Begin to tell each rank r the number `counts[r]`; what arrives is int64[ranks], the numbers told to this one."""
+    ones = [1] * group.size
+    return group.all_to_all(torch.tensor(counts, dtype=torch.int64), ones, ones)
+
+
+def exchange_counts(group: Group, counts: Sequence[int]) -> list[int]:
+    """Tell each rank r the number `counts[r]`; what each rank has told this one."""
+    told: list[int] = begin_counts(group, counts).wait().tolist()
+    return told
+
+
 def all_gather(group: Group, rows: Tensor) -> Tensor:
     """The rows of all ranks in rank order, on every rank."""
     counts = [len(rows)] * group.size
-    return group.all_to_all(rows.repeat(group.size, *[1] * (rows.dim() - 1)), counts, group.exchange_counts(counts))
+    repeated = rows.repeat(group.size, *[1] * (rows.dim() - 1))
+    return group.all_to_all(repeated, counts, exchange_counts(group, counts)).wait()
 
 
 def broadcast(group: Group, values: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def build_components(
         device=device,
         owned=ranges[group.rank],
     )
-    exchange = RowExchange(group, layout.id_bounds(ranges))
+    exchange = RowExchange(group, layout.id_bounds(ranges), wire_type(spec, group))
     model, algorithms = build_dense(spec, schema, list(tables))
     model.to(device)
     weights = label_weights(schema, spec.training.label_weights)
@@ -157,6 +157,12 @@ def _vocabulary(spec: ModelSpec, name: str, keys: Ints) -> Vocabulary:
         assert chosen.rows is not None, "a rule of the manifest holds this"
         return HashVocabulary(chosen.rows)
     return ExactVocabulary(keys)
+
+
+def wire_type(spec: Spec, group: Group) -> torch.dtype | None:
+    """What rows and gradients travel as; None for their own type, which is all there is to one rank alone."""
+    rounded = spec.parallelism.exchange_precision == "bfloat16" and group.size > 1
+    return torch.bfloat16 if rounded else None
 
 
 def choose_device(wanted: str, local_rank: int = 0) -> torch.device:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gmeta_worker.embedding import RowStore, Vocabulary
+from gmeta_worker.embedding import KeyColumns, RowStore, Vocabulary, distinct
 from gmeta_worker.meta import RaggedIndex, Samples, TaskSamples
 from gmeta_worker.metaio import Ragged, Schema, StepBatch
 from gmeta_worker.training.cut import row_seeds, support_and_query
@@ -52,39 +52,41 @@ class InputAssembler:
         dtype: torch.dtype = torch.float32,
         device: torch.device | None = None,
     ) -> None:
-        self._schema = schema
-        self._vocabularies = vocabularies
-        self._store = store
         self._seed = seed
         self._dtype = dtype
         self._device = device or torch.device("cpu")
         weights = [1.0] * len(schema.labels) if label_weights is None else label_weights
         self._label_weights = torch.tensor(weights, dtype=dtype, device=self._device)
-        self._table_number = {name: number for number, name in enumerate(vocabularies)}
+        number = {name: number for number, name in enumerate(vocabularies)}
+        self._tables = np.array([number[f.vocabulary] for f in (*schema.categorical, *schema.multi)], dtype=np.int64)
+        self._ids = store.layout.id_bound
+        self._singles = KeyColumns(store.layout, vocabularies, [f.vocabulary for f in schema.categorical])
+        self._multi = [KeyColumns(store.layout, vocabularies, [f.vocabulary]) for f in schema.multi]
 
     def __call__(self, batch: StepBatch) -> StepInputs:
         """Pack `batch`: one set of unique rows, support rows apart from query rows, tasks in order."""
-        features = [*self._schema.categorical, *self._schema.multi]
-        columns = [batch.keys[:, c] for c in range(batch.keys.shape[1])] + [ragged.values for ragged in batch.multi]
-        ids = [self._global_ids(feature.vocabulary, keys) for feature, keys in zip(features, columns, strict=True)]
-        unique, first, inverse = np.unique(np.concatenate(ids or [_NONE]), return_index=True, return_inverse=True)
-        owner = np.repeat([self._table_number[f.vocabulary] for f in features], [len(i) for i in ids]).astype(np.int64)
-        positions = np.split(inverse.astype(np.int64), np.cumsum([len(i) for i in ids])[:-1])
-        singles = positions[: len(self._schema.categorical)]
-        index = np.stack(singles, axis=1) if singles else np.zeros((len(batch.labels), 0), dtype=np.int64)
-        multi = [Ragged(r.offsets, p) for r, p in zip(batch.multi, positions[len(singles) :], strict=True)]
+        columns = batch.keys.shape[1]
+        lists = [of.ids(ragged.values[:, None])[:, 0] for of, ragged in zip(self._multi, batch.multi, strict=True)]
+        ids = [self._singles.ids(batch.keys).reshape(-1), *lists]
+        found = distinct(np.concatenate(ids), self._ids)
+        index, *positions = np.split(found.inverse, np.cumsum([len(each) for each in ids])[:-1])
+        multi = [Ragged(r.offsets, p) for r, p in zip(batch.multi, positions, strict=True)]
+        tables = np.concatenate(
+            [
+                np.tile(self._tables[:columns], len(batch.keys)),
+                np.repeat(self._tables[columns:], [len(each) for each in lists]),
+            ]
+        )
         seeds = row_seeds(batch, self._seed)
         support, query = support_and_query(batch, seeds)
+        index = index.reshape(batch.keys.shape)
         samples = TaskSamples(
             tasks=len(batch.support),
             support=self._samples(batch, support, index, multi, seeds),
             query=self._samples(batch, query, index, multi, seeds),
-            tables=self._tensor(owner[first]),
+            tables=self._tensor(tables[found.first]),
         )
-        return StepInputs(ids=self._tensor(unique), samples=samples)
-
-    def _global_ids(self, table: str, keys: Ints) -> Ints:
-        return self._store.row_ids(table, self._vocabularies[table].index(keys))
+        return StepInputs(ids=self._tensor(found.values), samples=samples)
 
     def _samples(self, batch: StepBatch, rows: Ints, index: Ints, multi: Sequence[Ragged], seeds: Ints) -> Samples:
         task = np.searchsorted(batch.offsets, rows, side="right") - 1
@@ -103,9 +105,6 @@ class InputAssembler:
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-
-_NONE = np.zeros(0, dtype=np.int64)
 
 
 def take_ragged(ragged: Ragged, rows: Ints) -> Ragged:

@@ -1,8 +1,9 @@
 """The run of one rank, in lockstep with the others: epochs of steps, evaluations, commits, a clean stop at any step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from gmeta_api.spec import TrainingSpec
 from gmeta_worker.checkpoint import Ledger
@@ -12,6 +13,8 @@ from gmeta_worker.training.evaluator import Score
 from gmeta_worker.training.phase_plan import PhasePlan
 from gmeta_worker.training.phases import PhaseClock
 from gmeta_worker.training.step import StepResult
+
+Item = TypeVar("Item")
 
 
 class Stop(Enum):
@@ -37,14 +40,14 @@ class LoopActions:
     What they return decides how the loop goes on, so it must be the same on every rank.
 
     Attributes:
-        train: one training step, given its step batch and global number.
+        train: one training step, given its step batch, its global number and the step batch after it, if there is one.
         report: hears of every step.
         evaluate: scores the evaluation split, reports it, and returns its headline.
         commit: makes a commit of the current weights at a position; the value is that of the watched metric at this
             very step, or None if it was not evaluated.
     """
 
-    train: Callable[[StepBatch, int], StepResult]
+    train: Callable[[StepBatch, int, StepBatch | None], StepResult]
     report: Callable[[Ledger, StepResult], None]
     evaluate: Callable[[Ledger], Score]
     commit: Callable[[Position, float | None], None]
@@ -89,8 +92,9 @@ class TrainingLoop:
 
     def _epoch(self, position: Position) -> tuple[Position, Stop | None]:
         with self._reader.epoch(position.ledger.epoch, position.ledger.step) as batches:
-            for batch in self._clock.measured("input", batches):
-                result = self._do.train(batch, position.ledger.global_step)
+            for batch, following in with_following(self._clock.measured("input", batches)):
+                last = position.ledger.global_step + 1 >= self._phases.total
+                result = self._do.train(batch, position.ledger.global_step, None if last else following)
                 ledger = position.ledger.advance(
                     steps_per_epoch=self._steps_per_epoch, tasks=result.whole.tasks, samples=result.whole.samples
                 )
@@ -132,6 +136,20 @@ class TrainingLoop:
         with self._clock.measure("commit"):
             self._do.commit(position, value)
         self._committed_step = position.ledger.global_step
+
+
+def with_following(items: Iterable[Item]) -> Iterator[tuple[Item, Item | None]]:
+    """Each item with the one after it, which has been read when the item is worked on; None after the last.
+
+    Where reading fails, it fails one item early. It has to: ranks whose reading goes well begin the next step during
+    this one, and the rank that cannot must not go on without them.
+    """
+    iterator = iter(items)
+    item = next(iterator, None)
+    while item is not None:
+        following = next(iterator, None)
+        yield item, following
+        item = following
 
 
 def evaluation_due(spec: TrainingSpec, step: int, steps_per_epoch: int, total: int) -> bool:
