@@ -57,6 +57,7 @@ class PlainLoop:
         self._rows = rows
         self._first = torch.arange(TABLES) * rows
         parameters = (self.model.parameters(), self._table.parameters())
+        torch.sparse.check_sparse_tensor_invariants.disable()  # as it is by default; a warning asks for the choice
         self._optimizers = [torch.optim.Adagrad(each, lr=rate) for each in parameters]
 
     def __call__(self, batch: StepBatch) -> float:

@@ -37,8 +37,11 @@ def gradients(tools: Any, problem: Any, path: Path, *, order: str, steps: int, a
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 @pytest.mark.parametrize("order", ["MAML", "FOMAML"])
 @pytest.mark.parametrize("rows", [["*"], []], ids=["with rows", "dense"])
-def test_both_paths_give_the_gradients_of_the_loop(tools: Any, order: str, steps: int, rows: list[str]) -> None:
-    problem = tools.make_problem(SIZES)  # three rows a table, so most query rows are support rows too
+@pytest.mark.parametrize("sizes", [SIZES, [(4, 3)] * 3], ids=["ragged", "even"])
+def test_both_paths_give_the_gradients_of_the_loop(
+    tools: Any, order: str, steps: int, rows: list[str], sizes: list[tuple[int, int]]
+) -> None:
+    problem = tools.make_problem(sizes)  # three rows a table, so most query rows are support rows too
     weights = dict(tools.small_dlrm(problem.inputs).named_parameters())
     reference = tools.reference(
         tools.dlrm_forward,

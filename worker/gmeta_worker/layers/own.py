@@ -60,7 +60,7 @@ class OwnLinear:
         """Summed over tasks."""
         own = {"weight": (self.layer.weight, self.weight), "bias": (self.layer.bias, self.bias)}
         return {
-            name: len(self.scale) * shared - adapted.sum(0).view_as(shared)
+            name: (shared - adapted).sum(0).view_as(shared)
             for name, (shared, adapted) in own.items()
             if adapted is not None
         }
@@ -124,7 +124,7 @@ class OwnVectors:
     def movement(self) -> Mapping[str, Tensor]:
         """Summed over tasks."""
         shared = _shared(self.layer)
-        return {name: len(self.scale) * shared[name] - own.sum(0) for name, own in self.vectors.items()}
+        return {name: (shared[name] - own).sum(0) for name, own in self.vectors.items()}
 
 
 def _shared(layer: Elementwise) -> dict[str, Tensor]:

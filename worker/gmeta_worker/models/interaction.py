@@ -12,6 +12,9 @@ def pairwise_dots(vectors: Tensor) -> Tensor:
 
     Differentiable any number of times. Inside of autocast it computes in autocast's type, derivatives too.
     """
+    if torch.compiler.is_exporting():  # an exported graph has no derivatives, and what it traces must not be kept
+        pairs = _pairs.__wrapped__(vectors.shape[1], vectors.device)
+        return torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1).index_select(1, pairs)
     device = vectors.device.type
     if torch.is_autocast_enabled(device):
         vectors = vectors.to(torch.get_autocast_dtype(device))
