@@ -39,6 +39,11 @@ Goals = Mapping[str, Goal]
 """By name of the ratio; not every one has a goal."""
 
 
+def goals_by_ending(ratios: Mapping[str, float], endings: Goals) -> Goals:
+    """The goals of all ratios whose names end in one of `endings`, such as the same ratio in several cases."""
+    return {name: goal for name in ratios for ending, goal in endings.items() if name.endswith(ending)}
+
+
 def missed(ratios: Mapping[str, float], goals: Goals) -> list[str]:
     """The names of the ratios that are not what is asked for."""
     return [name for name, goal in goals.items() if not goal.met(ratios[name])]

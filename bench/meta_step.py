@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from bench.goals import Goal
 from bench.meta_flops import counted, sgemm_rate
 from bench.meta_loops import Loop
 from bench.meta_peers import peers
 from bench.meta_problem import Case, Problem, make_algorithm, make_model, make_problem
-from bench.result import Timing, interleave, write_result
+from bench.result import Timing, interleave, publish
 
 CASES = (
     Case(tasks=32, shots=16, steps=1),
@@ -29,6 +30,17 @@ CASES = (
     Case(tasks=32, shots=16, steps=3, rows=True),
     Case(tasks=32, shots=16, steps=1, ragged=True),
 )
+GOALS = {
+    f"{case}, order {order}: loop / all tasks at once": Goal(reach, aim)
+    for case, order, reach, aim in (
+        ("T=32 S=16 K=1", 1, 3.9, 4.8),
+        ("T=32 S=16 K=1", 2, 3.3, 4.4),
+        ("T=128 S=4 K=1", 1, 11.5, 15.0),
+        ("T=128 S=4 K=1", 2, 9.5, 13.0),
+        ("T=32 S=16 K=3 with rows", 1, 3.3, 4.8),
+        ("T=32 S=16 K=3 with rows", 2, 2.7, 4.2),
+    )
+}
 OURS, LOOPS = "all tasks at once", ("loop, one backward", "loop, a backward a task")
 
 
@@ -132,6 +144,4 @@ def main(argv: Sequence[str]) -> int:
             console.print(shown)
             ratios |= by_name
             figures[f"{case.name}, order {order}"] = absolute
-    if arguments.out is not None:
-        write_result(arguments.out, ratios, figures)
-    return 0
+    return publish(arguments.out, ratios, figures, GOALS)

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.dlrm_job import build, job, make_batch
+from bench.goals import Goal, goals_by_ending
 from bench.paired import PairedRatio, paired_ratio
 from bench.plain_loop import PlainLoop, copied, gradients
 from bench.ranks import run_ranks
-from bench.result import write_result
+from bench.result import publish
 from gmeta_api.spec import Spec
 from gmeta_worker.metaio import StepBatch
 from gmeta_worker.parallel import Group, broadcast
@@ -34,6 +35,11 @@ from gmeta_worker.training.step import TrainingStep
 
 ALGORITHMS = ("Joint", "FOMAML", "MAML")
 PLAIN = "plain torch"
+GOALS = {
+    ": FOMAML / Joint": Goal(1.0, 0.9, at_most=True),
+    ": MAML / Joint": Goal(1.9, 1.6, at_most=True),
+    f": Joint / {PLAIN}": Goal(1.1, at_most=True),
+}
 DIM, RATE, WARMUP = 16, 0.01, 3
 
 Seconds = Mapping[str, Sequence[float]]
@@ -187,6 +193,4 @@ def main(argv: Sequence[str]) -> int:
             by_name, absolute = measure(case, ranks, arguments, console)
             ratios |= by_name
             figures[f"{case.name}, {ranks} rank(s)"] = absolute
-    if arguments.out is not None:
-        write_result(arguments.out, ratios, figures)
-    return 0
+    return publish(arguments.out, ratios, figures, goals_by_ending(ratios, GOALS))

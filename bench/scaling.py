@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.dlrm_job import build, job, make_batch
+from bench.goals import Goal, goals_by_ending
 from bench.ranks import run_ranks
-from bench.result import write_result
+from bench.result import publish
 from gmeta_api.spec import Spec
 from gmeta_worker.metaio import StepBatch
 from gmeta_worker.parallel import ALONE, Group, broadcast
@@ -30,6 +31,7 @@ from gmeta_worker.training.step import StepResult, TrainingStep
 
 SAMPLES, SUPPORT, WARMUP = 1024, 8, 3
 RANKS = 2
+GOALS = {"samples a CPU second and rank": Goal(0.8, 0.9)}
 
 Seconds = dict[str, list[float]]
 
@@ -123,6 +125,4 @@ def main(argv: list[str]) -> int:
             "2 ranks: wall ms": 1e3 * statistics.median([s for each in two for s in each["wall"]]),
             **{f"2 ranks: {name}, CPU ms": 1e3 * statistics.fmean(p[name] for p in phases) for name in phases[0]},
         }
-    if arguments.out is not None:
-        write_result(arguments.out, ratios, figures)
-    return 0
+    return publish(arguments.out, ratios, figures, goals_by_ending(ratios, GOALS))

@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.dlrm_job import build, job, make_batch
+from bench.goals import Goal, goals_by_ending
 from bench.ranks import run_ranks
-from bench.result import write_result
+from bench.result import publish
 from bench.torchrec_peer import Tables, Theirs
 from gmeta_api.spec import Spec
 from gmeta_worker.metaio import StepBatch
@@ -45,6 +46,10 @@ KINDS = {
     "TorchRec EBC, table-wise": ("pooled", "table_wise"),
 }
 OURS, OURS_AFTER_INPUT = "G-Meta, raw keys to update", "G-Meta, after its input"
+GOALS = {
+    f": TorchRec EC, row-wise / {OURS}": Goal(1.7, 2.2),
+    f": TorchRec EBC, row-wise / {OURS}": Goal(1.0),
+}
 
 Step = Callable[[StepBatch], float]
 
@@ -137,6 +142,4 @@ def main(argv: list[str]) -> int:
         medians = {name: statistics.median(spent) for name, spent in seconds.items()}
         ratios |= {f"{case}: {name} / {OURS}": m / medians[OURS] for name, m in medians.items() if name != OURS}
         figures[case] = {f"{name}: CPU ms a step and rank": 1e3 * m for name, m in medians.items()}
-    if arguments.out is not None:
-        write_result(arguments.out, ratios, figures)
-    return 0
+    return publish(arguments.out, ratios, figures, goals_by_ending(ratios, GOALS))
