@@ -41,7 +41,7 @@ def unsuspended(job: Job, pods: list[Pod]) -> str | None:
     there = [pod.name for pod in pods if not pod.ended]
     if there:
         return f"{', '.join(there[:3])}{' and more' if len(there) > 3 else ''} to commit and leave"
-    return None if job.state == "Suspended" else "the operator"
+    return None if (job.state, job.reason) == ("Suspended", "Suspended") else "the operator"
 
 
 def unresumed(job: Job, pods: list[Pod]) -> str | None:

@@ -30,7 +30,7 @@ NOTICED_SECONDS = 300
 
 @pytest.fixture
 def new_pod(cluster: Cluster, agent: NodeAgent, operator: Release) -> Iterator[Callable[[], int]]:
-    """Replaces the operator's pod, whose Lease has to run out first; the number of its new process on this machine."""
+    """Replaces the operator's pod; the number of its new process on this machine. It stands by for 15 s at first."""
     if cluster.script is None:
         unavailable("packets cannot be kept back: set GMETA_TEST_CLUSTER to the script of a cluster of this machine")
 
@@ -71,24 +71,24 @@ def proxied(pid: int, cluster: Cluster) -> Iterator[subprocess.Popen[str]]:
     """Every new connection from a pod to the API server goes through a proxy while the block runs."""
     server = cluster.get("service", "kubernetes", "-n", "default")["spec"]["clusterIP"]
     script = [sys.executable, str(Path(deaf_proxy.__file__)), str(PROXY_PORT), server, "443"]
-    proxy = subprocess.Popen(inside(pid, *script), stdout=subprocess.PIPE, text=True)
-    assert proxy.stdout is not None
-    try:
-        assert proxy.stdout.readline() == "ready\n"
-        nobody_but_root = ("-m", "owner", "!", "--uid-owner", "0")
-        to_proxy = ("-j", "REDIRECT", "--to-ports", str(PROXY_PORT))
-        run_inside(pid, "iptables", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-d", server, *nobody_but_root, *to_proxy)
-        yield proxy
-    finally:
-        proxy.kill()
-        proxy.wait()
+    with subprocess.Popen(inside(pid, *script), stdout=subprocess.PIPE, text=True) as proxy:
+        try:
+            assert proxy.stdout is not None
+            assert proxy.stdout.readline() == "ready\n"
+            of_others = ("-p", "tcp", "-d", server, "-m", "owner", "!", "--uid-owner", "0")
+            to_proxy = ("-j", "REDIRECT", "--to-ports", str(PROXY_PORT))
+            run_inside(pid, "iptables", "-t", "nat", "-A", "OUTPUT", *of_others, *to_proxy)
+            yield proxy
+        finally:
+            proxy.kill()
 
 
 def test_an_operator_whose_connections_are_cut_hears_again_by_itself(
     jobs: Jobs, operator: Release, new_pod: Callable[[], int]
 ) -> None:
+    epoch = operator.lease()["leaseTransitions"]
     pid = new_pod()
-    operator.rolled_out()
+    operator.wait_for_next_leader(epoch)
     time.sleep(deaf_proxy.QUIET_SECONDS + 5)
     watches = quiet_ports(pid)
     assert len(watches) >= 2, "the watches are not found"
@@ -104,9 +104,9 @@ def test_an_operator_whose_connections_are_cut_hears_again_by_itself(
 def test_an_operator_whose_watches_tell_nothing_is_started_again_and_catches_up(
     jobs: Jobs, cluster: Cluster, operator: Release, new_pod: Callable[[], int]
 ) -> None:
-    pid = new_pod()
-    with proxied(pid, cluster) as proxy:
-        operator.rolled_out()
+    epoch = operator.lease()["leaseTransitions"]
+    with proxied(new_pod(), cluster) as proxy:
+        operator.wait_for_next_leader(epoch)
         time.sleep(deaf_proxy.QUIET_SECONDS + 5)
         proxy.send_signal(signal.SIGUSR1)
         assert proxy.stdout is not None

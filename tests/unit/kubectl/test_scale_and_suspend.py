@@ -41,7 +41,7 @@ def test_limits_are_checked_first() -> None:
 
 
 def test_scaling(fake: FakeKubectl, call: Call) -> None:
-    fake.answer(*JOB, out=seen_job(*ELASTIC, status=state("Suspended", "SuspendRequested")))
+    fake.answer(*JOB, out=seen_job(*ELASTIC, status=state("Suspended", "Suspended")))
     fake.answer("scale")
     done = call("scale", "movies", "3", "-n", "team-a")
     assert (done.code, done.err) == (0, "")
@@ -71,11 +71,12 @@ def test_suspending_without_waiting(fake: FakeKubectl, call: Call) -> None:
 
 def test_suspending_shows_what_it_waits_for(fake: FakeKubectl, call: Call) -> None:
     before = seen_job(status=state("Running"))
-    after = seen_job(status=state("Suspended", "SuspendRequested"))
+    after = seen_job(status=state("Suspended", "Suspended"))
     there, gone = seen_pods(before, **running()), seen_pods(before, phase="Succeeded")
     for pod in there:
         pod["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:30Z"
-    fake.answers(*JOB, outs=[before, before, before, before, before, after])
+    told = seen_job(status=state("Suspended", "Suspending"))
+    fake.answers(*JOB, outs=[before, before, before, before, told, after])
     fake.answers("get", "pods", outs=[listed(*there), listed(*there), listed(there[2]), listed(*gone), listed(*gone)])
     fake.answer("patch")
     done = call("suspend", "movies", "--wait")
@@ -89,7 +90,7 @@ def test_suspending_shows_what_it_waits_for(fake: FakeKubectl, call: Call) -> No
 
 
 def test_resuming_waits_for_all_pods(fake: FakeKubectl, call: Call) -> None:
-    suspended = seen_job(status=state("Suspended", "SuspendRequested", "runPolicy.suspend is set"))
+    suspended = seen_job(status=state("Suspended", "Suspended", "runPolicy.suspend is set"))
     starting = seen_job(status=state("Pending", "Starting", "pods are starting"))
     ready = seen_job(status=state("Running"))
     fake.answers(*JOB, outs=[suspended, suspended, starting, ready])
@@ -99,7 +100,7 @@ def test_resuming_waits_for_all_pods(fake: FakeKubectl, call: Call) -> None:
     done = call("resume", "movies", "--wait")
     assert (done.code, done.out) == (
         0,
-        "waiting for the job, Suspended (SuspendRequested)\n"
+        "waiting for the job, Suspended (Suspended)\n"
         "waiting for 2 pods; the job is Pending (Starting): pods are starting\n"
         "team-a/movies resumed\n",
     )
@@ -119,7 +120,7 @@ def test_waiting_has_an_end(fake: FakeKubectl, call: Call) -> None:
 
 def test_a_job_that_has_ended_is_neither_suspended_nor_waited_for(fake: FakeKubectl, call: Call) -> None:
     ended = seen_job(status=state("Failed", "BadData", "no column age"))
-    fake.answers(*JOB, outs=[seen_job(status=state("Suspended", "SuspendRequested")), ended])
+    fake.answers(*JOB, outs=[seen_job(status=state("Suspended", "Suspended")), ended])
     fake.answer("patch")
     done = call("resume", "movies", "--wait")
     words = "job movies has ended meanwhile: Failed (BadData): no column age"
