@@ -126,7 +126,7 @@ def _drawn(seed: int) -> tuple[Fault, ...]:
     return (FAULTS[seed % len(FAULTS)], *draw.choices(FAULTS, k=draw.randint(1, 2)))
 
 
-IN_MAKE_TEST = 2
+IN_MAKE_TEST = 1
 """Of the histories; the others are in the long suite, for each takes the better part of a minute."""
 HISTORIES = [
     *(

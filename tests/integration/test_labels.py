@@ -9,6 +9,8 @@ from local_job import MANIFEST, LocalJob
 
 from gmeta_worker.cli.main import gmeta
 
+pytestmark = pytest.mark.slow
+
 PREPARE = MANIFEST["spec"]["data"]["prepare"]
 LABELS = [
     {"name": "click", "rule": "rating >= 4"},
