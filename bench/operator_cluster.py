@@ -88,8 +88,9 @@ class Server:
             self.send("POST", f"/api/v1/namespaces/{FOREIGN}/pods", pod)
 
     def remove_foreign_pods(self) -> None:
-        """Delete them all."""
-        self._http.delete(f"/api/v1/namespaces/{FOREIGN}/pods").raise_for_status()
+        """Delete them all. The server may give up on thousands, and goes on from there when it is asked again."""
+        pods = f"/api/v1/namespaces/{FOREIGN}/pods"
+        wait_until(lambda: self._http.delete(pods).is_success, "the deletion of the others' pods")
 
     def send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """A request that has to succeed; its answer."""

@@ -23,6 +23,8 @@ from unavailable import unavailable
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROXY_PORT = 16443
+QUIET_SECONDS = deaf_proxy.QUIET_SECONDS + 25
+"""After an operator has begun to lead: its watches are quiet by then, and none has ended by itself."""
 HEARD_AGAIN_SECONDS = 120
 NOTICED_SECONDS = 300
 """A watch ends by itself, and begins anew, 310 s after it has begun: sooner only the probe can have helped."""
@@ -89,7 +91,7 @@ def test_an_operator_whose_connections_are_cut_hears_again_by_itself(
     epoch = operator.lease()["leaseTransitions"]
     pid = new_pod()
     operator.wait_for_next_leader(epoch)
-    time.sleep(deaf_proxy.QUIET_SECONDS + 5)
+    time.sleep(QUIET_SECONDS)
     watches = quiet_ports(pid)
     assert len(watches) >= 2, "the watches are not found"
     for port in watches:
@@ -107,11 +109,13 @@ def test_an_operator_whose_watches_tell_nothing_is_started_again_and_catches_up(
     epoch = operator.lease()["leaseTransitions"]
     with proxied(new_pod(), cluster) as proxy:
         operator.wait_for_next_leader(epoch)
-        time.sleep(deaf_proxy.QUIET_SECONDS + 5)
+        time.sleep(QUIET_SECONDS)
         proxy.send_signal(signal.SIGUSR1)
         assert proxy.stdout is not None
         assert int(proxy.stdout.readline()) >= 2, "the watches are not deaf"
         jobs.submit("unheard", training={"epochs": 1})
+        time.sleep(20)
+        assert jobs.status("unheard") == {}, "a watch has told of it"
         wait_for("the operator's restart", lambda: operator.restarts() == 1, NOTICED_SECONDS)
         events = cluster.get("events", "-n", operator.namespace)["items"]
         words = r"Liveness probe failed: .*the watch of \w+s is dead: it tells nothing, for 60 s not even of "
