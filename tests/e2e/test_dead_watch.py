@@ -1,4 +1,4 @@
-"""An operator whose watches are dead without a word: it hears again by itself, or the liveness probe has it restarted.
+"""An operator whose watches are dead without a word hears again by itself.
 
 Both need the network of the operator's pod, so the cluster has to be one of this machine.
 """
@@ -26,8 +26,6 @@ PROXY_PORT = 16443
 QUIET_SECONDS = deaf_proxy.QUIET_SECONDS + 25
 """After an operator has begun to lead: its watches are quiet by then, and none has ended by itself."""
 HEARD_AGAIN_SECONDS = 120
-NOTICED_SECONDS = 300
-"""A watch ends by itself, and begins anew, 310 s after it has begun: sooner only the probe can have helped."""
 
 
 @pytest.fixture
@@ -103,9 +101,10 @@ def test_an_operator_whose_connections_are_cut_hears_again_by_itself(
     assert operator.restarts() == 0
 
 
-def test_an_operator_whose_watches_tell_nothing_is_started_again_and_catches_up(
+def test_an_operator_whose_watches_tell_nothing_opens_them_anew(
     jobs: Jobs, cluster: Cluster, operator: Release, new_pod: Callable[[], int]
 ) -> None:
+    """The connections live, but what the server sends is swallowed: no bookmark comes, and that is noticed."""
     epoch = operator.lease()["leaseTransitions"]
     with proxied(new_pod(), cluster) as proxy:
         operator.wait_for_next_leader(epoch)
@@ -114,12 +113,7 @@ def test_an_operator_whose_watches_tell_nothing_is_started_again_and_catches_up(
         assert proxy.stdout is not None
         assert int(proxy.stdout.readline()) >= 2, "the watches are not deaf"
         jobs.submit("unheard", training={"epochs": 1})
-        time.sleep(20)
-        assert jobs.status("unheard") == {}, "a watch has told of it"
-        wait_for("the operator's restart", lambda: operator.restarts() == 1, NOTICED_SECONDS)
-        events = cluster.get("events", "-n", operator.namespace)["items"]
-        words = r"Liveness probe failed: .*the watch of \w+s is dead: it tells nothing, for 60 s not even of "
-        assert any(re.search(words, each["message"]) for each in events), [each["message"] for each in events]
-        operator.rolled_out()
+        jobs.wait("unheard", "the operator to hear of it", lambda status: "state" in status, HEARD_AGAIN_SECONDS)
         status = jobs.wait_for_end("unheard")
-        assert (status["state"], status["reason"]) == ("Succeeded", "Completed"), jobs.describe("unheard")
+    assert (status["state"], status["reason"]) == ("Succeeded", "Completed"), jobs.describe("unheard")
+    assert operator.restarts() == 0
