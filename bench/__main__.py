@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     if argv and argv[0] in known:
         return int(importlib.import_module(f"bench.{argv[0]}").main(argv[1:]))
     print("usage: python -m bench NAME [ARGUMENTS]     (NAME --help explains one)\n")
-    print("\n".join(f"  {name:<12}{text}" for name, text in known.items()))
+    print("\n".join(f"  {name:<15}{text}" for name, text in known.items()))
     return 0 if not argv or argv[0] in ("-h", "--help") else 2
 
 

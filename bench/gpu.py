@@ -38,7 +38,7 @@ from gmeta_worker.training.step import TrainingStep
 
 CASES = (Case(tasks=32, shots=16, steps=1), Case(tasks=128, shots=4, steps=1), Case(tasks=1024, shots=4, steps=1))
 CHECKED = Case(tasks=8, shots=4, steps=2, rows=True, ragged=True)
-WARMUP, STEPS_CHECKED = 3, 5
+WARMUP, STEPS_CHECKED, BATCHES = 3, 5, 8
 FLOAT_BYTES = 4
 
 Run = Callable[[], object]
@@ -95,13 +95,14 @@ def _on_cpu(found: Gradients) -> Gradients:
 
 
 def training_step(group: Group, device: torch.device, rows: int) -> Callable[[int], float]:
-    """The whole step of FOMAML, 2,048 samples of 16 a task; what it returns is the loss of a step."""
+    """The whole step of FOMAML on one of a few batches, 2,048 samples of 16 a task; it returns the loss."""
     spec = job("FOMAML", 64, rows)
     parts = build(spec, group, device)
     dense = DenseOptimizer(spec.optimizer.dense, parts.model)
     phases, part = PhasePlan(spec.algorithms, (0,), 1), OwnPart.even(group)
     step = TrainingStep(parts, dense, spec.optimizer, phases, part, lambda: False, PhaseClock())
-    return lambda number: step(make_batch(2048, 10 * rows, number, support=8), 0).loss
+    batches = [make_batch(2048, 10 * rows, number, support=8) for number in range(BATCHES)]
+    return lambda number: step(batches[number % BATCHES], 0).loss
 
 
 def check_training(group: Group, device: torch.device) -> float:

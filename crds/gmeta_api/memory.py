@@ -135,8 +135,12 @@ def lookup_bytes(unique_rows: int, dim: int) -> int:
 
 def exchange_bytes(spec: Spec, unique_rows: int) -> int:
     """Bytes that a lookup and its update send: as `lookup_bytes`, with numbers as they travel between ranks."""
-    number = {"float32": FLOAT_BYTES, "bfloat16": FLOAT_BYTES // 2}[spec.parallelism.exchange_precision]
-    return unique_rows * (ID_BYTES + 2 * number * spec.model.embedding_dim)
+    return unique_rows * (ID_BYTES + 2 * wire_bytes(spec) * spec.model.embedding_dim)
+
+
+def wire_bytes(spec: Spec) -> int:
+    """Bytes of a row's number on its way between ranks."""
+    return {"float32": FLOAT_BYTES, "bfloat16": FLOAT_BYTES // 2}[spec.parallelism.exchange_precision]
 
 
 def size(count: float) -> str:

@@ -49,6 +49,17 @@ def test_the_table_has_a_column_for_each_number_of_ranks_and_adds_up(job: Path) 
     assert rows["of a rank alone"][0] == "100%"
 
 
+def test_rows_travel_as_the_manifest_says(job: Path) -> None:
+    sixteen = ("--set", "spec.parallelism.exchangePrecision=bfloat16")
+    network = ("--ranks", "2", "--network", "10KB/s", "--latency", "0")
+    for phase in ("rows", "row gradients"):
+        whole, half = (
+            float(next(cells[0] for name, *cells in planned(job, *network, *options) if name == phase))
+            for options in ((), sixteen)
+        )
+        assert half == pytest.approx(whole / 2, abs=0.02)
+
+
 def test_without_ranks_nothing_is_trained(job: Path) -> None:
     assert "gradients" not in {row[0] for row in planned(job)}
 

@@ -7,7 +7,7 @@ import click
 from rich.console import Group
 from rich.table import Table
 
-from gmeta_api.memory import FLOAT_BYTES, size
+from gmeta_api.memory import size, wire_bytes
 from gmeta_api.spec import Spec
 from gmeta_worker.forecast import Network, Rates, Work, fit_rates, forecast, measure_steps
 from gmeta_worker.metaio import Dataset, StepBatch, StepReader
@@ -80,13 +80,17 @@ def note(work: Work) -> str:
     return (
         f"Each rank has {work.samples:,} samples and {work.unique_rows:,} unique rows a step, as in the manifest, so "
         f"spec.training.tasksPerStep grows with the ranks; {size(work.row_bytes)} of rows, again of their gradients, "
-        f"and {size(work.dense_bytes)} of dense gradients. Computing is what one thread of this machine took; "
+        f"and {size(work.dense_bytes)} of dense gradients. Computing is this machine's CPU time; "
         "stragglers and uneven owners come on top."
     )
 
 
 def measure(spec: Spec, dataset: Dataset) -> tuple[Work, Rates]:
-    """Train some steps in this process, on what a rank of the manifest would have; nothing is written."""
+    """Train some steps in this process, on what a rank of the manifest would have; nothing is written.
+
+    They run on the processor, whatever the manifest's device: their CPU time is what the forecast is made of.
+    """
+    spec = spec.model_copy(update={"training": spec.training.model_copy(update={"device": "cpu"})})
     parts = build_parts(spec, dataset, dataset_keys(dataset))
     reader = open_reader(spec, dataset)
     phases = plan_phases(spec, reader.steps())
@@ -96,7 +100,7 @@ def measure(spec: Spec, dataset: Dataset) -> tuple[Work, Rates]:
         dense = DenseOptimizer(spec.optimizer.dense, parts.model)
         return TrainingStep(parts, dense, spec.optimizer, phases, OwnPart.even(parts.group), lambda: False, clock)
 
-    points = measure_steps(parts, make_step, batches, FLOAT_BYTES)
+    points = measure_steps(parts, make_step, batches, wire_bytes(spec))
     return points[-1].work, fit_rates([each.work for each in points], [each.seconds for each in points])
 
 
