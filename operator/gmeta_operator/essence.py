@@ -1,7 +1,7 @@
 """What is kept in memory of an object: a small part of what the API server sends.
 
 All that the watches tell of a thousand jobs with five pods each would take twice the memory of the operator itself. And
-a parsed text has new keys for each object; here all share them.
+a parsed text has new keys and words for each object; here all share them.
 """
 
 import sys
@@ -14,7 +14,7 @@ Resource = Mapping[str, Any]
 def job_essence(job: Resource) -> Resource:
     """A job without the bookkeeping of server-side apply."""
     metadata = {name: value for name, value in job["metadata"].items() if name != "managedFields"}
-    essence: Resource = _with_shared_keys({**job, "metadata": metadata})
+    essence: Resource = _shared({**job, "metadata": metadata})
     return essence
 
 
@@ -23,22 +23,22 @@ def pod_essence(pod: Resource) -> Resource:
     metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
     own = {
         "name": metadata["name"],
-        "namespace": metadata["namespace"],
+        "namespace": _shared(metadata["namespace"]),
         "uid": metadata["uid"],
         "resourceVersion": metadata["resourceVersion"],
         "creationTimestamp": metadata.get("creationTimestamp"),
         "deletionTimestamp": metadata.get("deletionTimestamp"),
-        "labels": _with_shared_keys(metadata["labels"]),
-        "annotations": _with_shared_keys(metadata.get("annotations", {})),
+        "labels": _shared(metadata["labels"]),
+        "annotations": _shared(metadata.get("annotations", {})),
         "ownerReferences": [_owner(each) for each in metadata.get("ownerReferences", ())],
     }
     place = {
-        "nodeName": spec.get("nodeName"),
-        "schedulerName": spec.get("schedulerName"),
-        "schedulingGates": spec.get("schedulingGates"),
+        "nodeName": _shared(spec.get("nodeName")),
+        "schedulerName": _shared(spec.get("schedulerName")),
+        "schedulingGates": _shared(spec.get("schedulingGates")),
     }
     condition = {
-        "phase": status.get("phase"),
+        "phase": _shared(status.get("phase")),
         "reason": status.get("reason"),
         "message": status.get("message"),
         "podIP": status.get("podIP"),
@@ -49,33 +49,28 @@ def pod_essence(pod: Resource) -> Resource:
 
 
 def _owner(reference: Resource) -> Resource:
-    return {"uid": reference["uid"], "controller": reference.get("controller", False)}
+    return {"uid": sys.intern(reference["uid"]), "controller": reference.get("controller", False)}
 
 
 def _condition(condition: Resource) -> Resource:
-    return _present(
-        {
-            "type": condition["type"],
-            "status": condition["status"],
-            "reason": condition.get("reason"),
-            "message": condition.get("message"),
-            "lastTransitionTime": condition.get("lastTransitionTime"),
-        }
-    )
+    names = ("type", "status", "reason", "message", "lastTransitionTime")
+    return {name: _shared(value) for name in names if (value := condition.get(name)) is not None}
 
 
 def _container(status: Resource) -> Resource:
-    return {"ready": status.get("ready", False), "state": _with_shared_keys(status.get("state", {}))}
+    return {"ready": status.get("ready", False), "state": _shared(status.get("state", {}))}
 
 
 def _present(values: dict[str, Any]) -> Resource:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _with_shared_keys(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+def _shared(value: Any) -> Any:  # noqa: ANN401  # any JSON value
     match value:
         case Mapping():
-            return {sys.intern(name): _with_shared_keys(inner) for name, inner in value.items()}
+            return {sys.intern(name): _shared(inner) for name, inner in value.items()}
         case list():
-            return [_with_shared_keys(item) for item in value]
+            return [_shared(item) for item in value]
+        case str():
+            return sys.intern(value)
     return value

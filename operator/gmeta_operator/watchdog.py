@@ -58,10 +58,12 @@ class Watchdog:
         return next(iter(self._dead.values()), None)
 
     def hear(self, kind: str, event: str | None, thing: Resource) -> None:
-        """A watch tells of an object."""
+        """A watch tells of an object, so it is not dead, or not any more."""
+        stream = (kind, thing["metadata"]["namespace"] if self._namespaces else None)
         version = sys.maxsize if event == "DELETED" else int(thing["metadata"]["resourceVersion"])
         self._heard[uid(thing)] = max(version, self._heard.get(uid(thing), 0))
-        self._events[kind, thing["metadata"]["namespace"] if self._namespaces else None] += 1
+        self._events[stream] += 1
+        self._dead.pop(stream, None)
 
     async def run(self) -> NoReturn:
         """Check for ever."""
@@ -90,7 +92,8 @@ class Watchdog:
             there = await self._list(*stream)
             missed = {own: version for own, version in self._unheard(late).items() if own in there}
             if missed and self._events[stream] == before[stream]:
-                self._dead[stream] = _words(*stream, next(iter(missed.values())).name)
+                self._dead[stream] = words = _words(*stream, next(iter(missed.values())).name)
+                log.error("%s; the liveness probe fails until it tells of anything", words)
 
     async def _list(self, kind: str, namespace: str | None) -> Versions:
         return await self._lists.list_versions(kind, namespace, SELECTORS[kind])

@@ -145,6 +145,11 @@ class Release:
         """What the operator has written since its container started."""
         return self.cluster.kubectl("logs", f"deployment/{self.name}", "-n", self.namespace)
 
+    def events(self, pod: str) -> list[str]:
+        """What Kubernetes tells of an operator's pod."""
+        found = self.cluster.get("events", "-n", self.namespace, "--field-selector", f"involvedObject.name={pod}")
+        return [str(each["message"]) for each in found["items"]]
+
     def last_words(self, pod: str) -> str:
         """What the former process in an operator's pod has written; nothing while there was none."""
         found = self.cluster.get("pod", pod, "-n", self.namespace)["status"]["containerStatuses"]

@@ -76,14 +76,18 @@ async def test_a_quiet_cluster_is_no_trouble_however_long(cluster: Cluster) -> N
 
 
 @in_a_loop
-async def test_a_change_that_is_never_told_is_a_dead_watch_until_it_is_told(cluster: Cluster) -> None:
+async def test_a_change_that_is_never_told_is_a_dead_watch_until_it_is_told(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     cluster.hear("Pod", "movies-w0-0", 7)
     cluster.hear(KIND, "movies", 8)
     cluster.put("Pod", "movies-w0-0", 9)
     cluster.put(KIND, "movies", 8)
     cluster.meanwhile = lambda: cluster.hear(KIND, "movies", 8)  # the other watch lives
     assert await cluster.trouble() == DEAD
+    assert [f"{DEAD}; the liveness probe fails until it tells of anything"] == caplog.messages
     cluster.hear("Pod", "movies-w0-0", 9)
+    assert cluster.watchdog.trouble is None
     assert await cluster.trouble() is None
 
 
