@@ -39,15 +39,15 @@ def api_only_cluster(script: Path) -> Iterator[list[str]]:
 
 
 def manifest(name: str, workers: int) -> dict[str, Any]:
-    """A job of a coordinator and some workers."""
+    """A job of a coordinator and some workers, with data and commits of its own."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "volumes": [{"name": "all", "emptyDir": {}}],
-            "data": {"volume": "all", "path": "set"},
-            "checkpoint": {"volume": "all", "path": "run"},
+            "data": {"volume": "all", "path": f"sets/{name}"},
+            "checkpoint": {"volume": "all", "path": f"runs/{name}"},
             "workers": {"replicas": workers},
         },
     }

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from gmeta_api.errors import ManifestError, Problem
 from gmeta_api.load import SERVER_METADATA, parse_job
 from gmeta_api.objects import overlay_problems
 from gmeta_api.spec import MetaTrainingJob
+from gmeta_api.spec.base import SpecModel
 from gmeta_api.status import Condition
 from gmeta_operator.timestamps import to_text
 
@@ -59,7 +61,20 @@ def _checked(manifest: str) -> tuple[MetaTrainingJob | None, tuple[Problem, ...]
     except ManifestError as error:
         return None, error.problems
     problems = tuple(overlay_problems(job.spec.workers.pod_template))
-    return (None, problems) if problems else (job, ())
+    return (None, problems) if problems else (_with_shared_groups(job), ())
+
+
+_groups: WeakValueDictionary[tuple[type, str], SpecModel] = WeakValueDictionary()
+
+
+def _with_shared_groups(job: MetaTrainingJob) -> MetaTrainingJob:
+    """Have equal groups of jobs' specs in memory once: most are the defaults, and a job would take twice the memory."""
+    shared = {
+        name: _groups.setdefault((type(group), group.model_dump_json()), group)
+        for name, group in job.spec
+        if isinstance(group, SpecModel)
+    }
+    return job.model_copy(update={"spec": job.spec.model_copy(update=shared)})
 
 
 def _message(problems: Sequence[Problem]) -> str:
