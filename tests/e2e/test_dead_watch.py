@@ -87,7 +87,7 @@ def identity(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tupl
     spec = {
         "request": base64.b64encode(request.read_bytes()).decode(),
         "signerName": "kubernetes.io/kubelet-serving",
-        "usages": ["digital signature", "server auth"],
+        "usages": ["digital signature", "key encipherment", "server auth"],
     }
     kind = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest"}
     cluster.apply({**kind, "metadata": {"name": SIGNED}, "spec": spec})

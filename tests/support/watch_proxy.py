@@ -46,7 +46,7 @@ class Proxy:
         body = await request.read()
         url = self.server.with_path(request.raw_path.partition("?")[0], encoded=True).with_query(request.query)
         headers = passed_on(request.headers)
-        async with self.http.request(request.method, url, headers=headers, data=body) as found:
+        async with self.http.request(request.method, url, headers=headers, data=body or None) as found:
             answer = web.StreamResponse(status=found.status, headers=passed_on(found.headers))
             await answer.prepare(request)
             if request.query.get("watch") == "true":

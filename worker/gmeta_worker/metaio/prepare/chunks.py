@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmeta_worker.metaio.card import ChunkCard, NumericCard, Schema, SplitCard
-from gmeta_worker.metaio.chunk import chunk_schema
+from gmeta_worker.metaio.chunk import chunk_schema, multi_column
 from gmeta_worker.metaio.files import write_table
 from gmeta_worker.metaio.prepare.engine import Engine
 from gmeta_worker.metaio.prepare.placement import Placement
@@ -43,8 +43,8 @@ def write_split(
         batch = encode_chunk(table, schema)
         file = write_table(out, f"{split}/chunk-{number:05d}.arrow", batch)
         chunks.append(ChunkCard(file, table.num_rows, int(counts[number])))
-        positives += (_labels(table) == 1).sum(axis=0)
-        duplicates += table.num_rows - len(np.unique(table["row_hash"].to_numpy()))
+        positives += (_labels(batch) == 1).sum(axis=0)
+        duplicates += int((np.diff(np.sort(table["row_hash"].to_numpy())) == 0).sum())
         advance(table.num_rows)
     return SplitCard(
         rows=placement.rows,
@@ -59,9 +59,15 @@ def write_split(
 
 
 def encode_chunk(table: pa.Table, schema: Schema) -> pa.RecordBatch:
-    """Return a table's columns as one record batch with exactly the types of ``chunk_schema(schema)``."""
+    """Return the chunk of a table with the columns ``keys_i``, ``multi_i``, ``numeric_i`` and ``labels_i``, as many as
+    the schema has of each."""
     target = chunk_schema(schema)
-    return pa.record_batch([_typed(table[field.name], field.type) for field in target], schema=target)
+    lists = {multi_column(feature.name): f"multi_{number}" for number, feature in enumerate(schema.multi)}
+    columns = [
+        _typed(table[lists[field.name]], field.type) if field.name in lists else _stacked(table, field)
+        for field in target
+    ]
+    return pa.record_batch(columns, schema=target)
 
 
 def _rows_in_order(engine: Engine, split: str, columns: str, rows: int) -> Iterator[pa.RecordBatch]:
@@ -80,18 +86,17 @@ def _rows_in_order(engine: Engine, split: str, columns: str, rows: int) -> Itera
 
 
 def _columns(schema: Schema, numeric: Mapping[str, NumericCard]) -> str:
-    numbers = [
-        f"CAST({transformed(f'numeric_{number}', numeric[name])} AS FLOAT)"
-        for number, name in enumerate(schema.numeric)
-    ]
-    groups = {
+    columns = {
         "keys": [f"categorical_{number}" for number in range(len(schema.categorical))],
-        "numeric": numbers,
+        "multi": [f"multi_{number}" for number in range(len(schema.multi))],
+        "numeric": [
+            f"CAST({transformed(f'numeric_{number}', numeric[name])} AS FLOAT)"
+            for number, name in enumerate(schema.numeric)
+        ],
         "labels": [f"coalesce(CAST(label_{number} AS FLOAT), 'nan')" for number in range(len(schema.labels))],
     }
-    fixed = [f"array_value({', '.join(columns)}) AS {name}" for name, columns in groups.items() if columns]
-    multi = [f'multi_{number} AS "multi:{feature.name}"' for number, feature in enumerate(schema.multi)]
-    return ", ".join([*fixed, *multi, "row_hash"])
+    named = (f"{sql} AS {kind}_{number}" for kind, group in columns.items() for number, sql in enumerate(group))
+    return ", ".join([*named, "row_hash"])
 
 
 def _cut(stream: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.Table]:
@@ -105,18 +110,27 @@ def _cut(stream: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.Table
         yield table.slice(0, wanted).combine_chunks()
 
 
+def _stacked(table: pa.Table, field: pa.Field) -> pa.Array:
+    """The columns ``name_i`` of a table, side by side in a list of fixed size."""
+    columns = [_whole(table[f"{field.name}_{number}"]).to_numpy() for number in range(field.type.list_size)]
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.column_stack(columns).reshape(-1)), type=field.type)
+
+
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     """Rebuild a list column with the item name of ``kind``, which the engine does not set."""
-    array = column.combine_chunks()
-    assert array.null_count == 0, "the rows' SQL leaves no null"
-    if pa.types.is_fixed_size_list(kind):
-        return pa.FixedSizeListArray.from_arrays(array.flatten(), type=kind)
+    array = _whole(column)
     return pa.ListArray.from_arrays(array.offsets, array.values, type=kind)
 
 
-def _labels(table: pa.Table) -> NDArray[np.float32]:
-    labels: NDArray[np.float32] = table["labels"].combine_chunks().flatten().to_numpy()
-    return labels.reshape(table.num_rows, -1)
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    assert array.null_count == 0, "the rows' SQL leaves no null"
+    return array
+
+
+def _labels(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    labels: NDArray[np.float32] = batch["labels"].flatten().to_numpy()
+    return labels.reshape(batch.num_rows, -1)
 
 
 def _index_batch(index: TaskIndex, values: pa.Array) -> pa.RecordBatch:

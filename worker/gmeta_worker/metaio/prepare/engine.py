@@ -1,4 +1,4 @@
-"""The embedded SQL engine of the preparation: DuckDB, out of core, in a scratch folder beside the output."""
+"""The embedded SQL engine of the preparation: DuckDB, out of core, with a scratch folder beside the output."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,8 +29,20 @@ MACROS = (
 )
 
 
+def mixed(bits: str) -> str:
+    """Return SQL of the mixing function of MurmurHash3 (fmix32): a bijection of the UBIGINTs below 2**32 onto them.
+
+    It scatters them as MD5 would, at a fortieth of the time. DuckDB evaluates an expression that occurs twice once.
+    """
+    first = f"(xor({bits}, {bits} >> 16) * 2246822507 & 4294967295)"
+    second = f"(xor({first}, {first} >> 13) * 3266489909 & 4294967295)"
+    return f"xor({second}, {second} >> 16)"
+
+
 class Engine:
-    """A DuckDB database in ``folder`` that spills to disk above its memory limit.
+    """A DuckDB database in memory that spills to ``folder`` above its memory limit.
+
+    Not in a file: there DuckDB would compress each table, which takes longer than to write it.
 
     Where DuckDB fails, the methods raise DataError; their argument ``what`` says what was being done.
     """
@@ -38,11 +50,10 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._connection = duckdb.connect(
-            folder / "work.duckdb",
             config={
                 "memory_limit": MEMORY_LIMIT,
                 "threads": THREADS,
-                "temp_directory": str(folder / "spill"),
+                "temp_directory": str(folder),
                 "autoinstall_known_extensions": False,
             },
         )

@@ -2,10 +2,12 @@
 
 # ruff: noqa: S608 - see engine.py
 
+import hashlib
+
 from gmeta_api.errors import DataError
 from gmeta_api.spec.feature import FeatureSpec
 from gmeta_api.spec.prepare import LabelSpec, PrepareSpec
-from gmeta_worker.metaio.prepare.engine import Engine, literal
+from gmeta_worker.metaio.prepare.engine import Engine, literal, mixed
 from gmeta_worker.metaio.prepare.features import FLOAT32_MAX, categorical, is_number, multi, numeric
 from gmeta_worker.metaio.prepare.joined import Joined
 from gmeta_worker.metaio.prepare.keys import key
@@ -39,7 +41,7 @@ def build_rows(joined: Joined, spec: PrepareSpec) -> None:
         **{f"label_{number}": _label(joined, label) for number, label in enumerate(spec.labels)},
         **_split(joined, spec),
         "rank": _rank(joined, spec),
-        "tie": f"md5_number_lower('{spec.seed}:' || row_number)",
+        "tie": _tie(spec.seed),
         "row_hash": f"hash({', '.join(joined.raw(name).sql for name in joined.owners)})",
         **_features(joined, spec),
         **{f"unmatched_{number}": f"unmatched_{number}" for number in range(1, len(spec.joins) + 1)},
@@ -88,6 +90,12 @@ def _rank(joined: Joined, spec: PrepareSpec) -> str:
     if order.by == "time" and not (is_number(value.kind) or value.kind.startswith(("DATE", "TIMESTAMP"))):
         raise DataError(f"supportOrder: {order.column!r} is {value.kind}, expected a number or a date")
     return value.sql
+
+
+def _tie(seed: int) -> str:
+    """A number for each row number below 2**32, no two of them equal, in an order that the seed shuffles."""
+    salt = int.from_bytes(hashlib.md5(str(seed).encode(), usedforsecurity=False).digest()[:4], "little")
+    return mixed(f"xor(CAST(row_number AS UBIGINT) & 4294967295, {salt})")
 
 
 def _features(joined: Joined, spec: PrepareSpec) -> dict[str, str]:
