@@ -77,10 +77,11 @@ def quiet_ports(pid: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def identity(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for the API server's address, of the cluster's own authority, and its key."""
+    """A certificate with the API server's names, of the cluster's own authority, and its key."""
     folder = tmp_path_factory.mktemp("identity")
     request, key, certificate = (folder / name for name in ("proxy.csr", "proxy.key", "proxy.crt"))
-    subject = ("-subj", f"/O=system:nodes/CN=system:node:{SIGNED}", "-addext", f"subjectAltName=IP:{server(cluster)}")
+    names = f"subjectAltName=IP:{server(cluster)},DNS:kubernetes.default.svc"
+    subject = ("-subj", f"/O=system:nodes/CN=system:node:{SIGNED}", "-addext", names)
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(key))
     cluster.run("openssl", "req", "-new", *new_key, *subject, "-out", str(request))
     cluster.kubectl("delete", "csr", SIGNED, "--ignore-not-found")

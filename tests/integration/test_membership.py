@@ -75,6 +75,7 @@ def elastic(tmp_path: Path) -> Iterator[RunningJob]:
     workers.end()
 
 
+@pytest.mark.slow
 def test_a_rank_and_the_coordinator_may_die(workers: RunningJob) -> None:
     before = process_tree(workers.command.pid)
     started = time.monotonic()
