@@ -131,7 +131,7 @@ class Api:
         """The pods that a label selector selects, and the version that the list is of."""
         thing = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace}}
         found = await self._request("GET", _path(thing), params={"labelSelector": selector})
-        pods = [{"apiVersion": "v1", "kind": "Pod", **item} for item in found["items"]]
+        pods = [{"apiVersion": "v1", "kind": "Pod", **item} for item in _items(found)]
         return pods, int(found["metadata"]["resourceVersion"])
 
     async def list_versions(self, kind: str, namespace: str | None, selector: str) -> dict[str, Version]:
@@ -146,7 +146,7 @@ class Api:
         while True:
             params = {"labelSelector": selector, "limit": str(PAGE), "continue": more}
             found = await self._request("GET", _path(thing), params=params, accept=METADATA)
-            each = (item["metadata"] for item in found["items"])
+            each = (item["metadata"] for item in _items(found))
             versions |= {one["uid"]: Version(one["name"], int(one["resourceVersion"])) for one in each}
             more = found["metadata"].get("continue", "")
             if not more:
@@ -211,6 +211,11 @@ def verb_and_resource(method: str, path: str) -> tuple[str, str]:
     resource, *name = path.split("/namespaces/", 1)[1].split("/")[1:]
     verb = VERBS.get(method) or ("get" if name else "list")
     return verb, "/".join([resource, *name[1:]])
+
+
+def _items(found: Object) -> list[Object]:
+    """What is in a list; a server may send null for nothing."""
+    return found["items"] or []
 
 
 def _path(thing: Mapping[str, Any], *, named: bool = False) -> str:

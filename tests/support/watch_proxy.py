@@ -65,6 +65,8 @@ class Proxy:
                 for line in lines:
                     if watch.tells(line):
                         await answer.write(line + b"\n")
+        except ConnectionResetError:
+            pass  # the client has gone
         finally:
             self.watches.remove(watch)
 

@@ -166,3 +166,17 @@ async def test_versions_are_listed_page_by_page() -> None:
         (everywhere, "", "next"),
         ("/api/v1/namespaces/team/pods", JOB_LABEL, ""),
     ]
+
+
+@in_a_loop
+async def test_a_server_may_send_null_for_an_empty_list() -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": None})
+
+    app = web.Application()
+    app.router.add_route("GET", "/{path:.*}", handle)
+    async with TestServer(app) as server:
+        connection = kopf.ConnectionInfo(server=str(server.make_url("/")))
+        async with Api(lambda: connection, lambda *_: None) as api:
+            assert await api.list_versions(KIND, None, "") == {}
+            assert await api.list_pods("team", JOB_LABEL) == ([], 7)
