@@ -87,6 +87,17 @@ def make_jobs(cluster: Cluster, agent: NodeAgent, operator: Release, small_data:
         yield make
 
 
+@pytest.fixture(autouse=True)
+def _operator_never_crashes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """However a test has ended the operator's process, it has not ended itself by an error that nobody expected."""
+    yield
+    if "operator" in request.fixturenames:
+        release: Release = request.getfixturevalue("operator")
+        for pod in release.pods():
+            words = release.last_words(pod["metadata"]["name"])
+            assert "Traceback" not in words, words
+
+
 @pytest.fixture
 def jobs(make_jobs: Callable[[], Jobs]) -> Jobs:
     """A namespace with the small job's volumes."""

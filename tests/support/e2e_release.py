@@ -152,8 +152,8 @@ class Release:
 
     def last_words(self, pod: str) -> str:
         """What the former process in an operator's pod has written; nothing while there was none."""
-        found = self.cluster.get("pod", pod, "-n", self.namespace)["status"]["containerStatuses"]
-        if found[0]["restartCount"] == 0:
+        found = self.cluster.get("pod", pod, "-n", self.namespace)["status"].get("containerStatuses", ())
+        if not any(each["restartCount"] for each in found):
             return ""
         return self.cluster.kubectl("logs", pod, "-n", self.namespace, "--previous")
 
