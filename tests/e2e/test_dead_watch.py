@@ -156,8 +156,7 @@ def test_an_operator_whose_watches_tell_nothing_opens_them_anew(
     epoch = operator.lease()["leaseTransitions"]
     with proxied(new_pod(), server(cluster), identity) as keep_back:
         operator.wait_for_next_leader(epoch)
-        operator.rolled_out()
-        assert keep_back(signal.SIGUSR1) >= 2, "the watches are not found"
+        wait_for("the watches", lambda: keep_back(signal.SIGUSR1) >= 2)
         jobs.submit("unheard", training={"epochs": 1})
         jobs.wait("unheard", "the operator to hear of it", lambda status: "state" in status, HEARD_AGAIN_SECONDS)
         status = jobs.wait_for_end("unheard")
@@ -172,8 +171,7 @@ def test_an_operator_whose_watches_tell_bookmarks_only_is_started_again(
     epoch = operator.lease()["leaseTransitions"]
     with proxied(new_pod(), server(cluster), identity) as keep_back:
         operator.wait_for_next_leader(epoch)
-        operator.rolled_out()
-        assert keep_back(signal.SIGUSR2) >= 2, "the watches are not found"
+        wait_for("the watches", lambda: keep_back(signal.SIGUSR2) >= 2)
         jobs.submit("unheard", training={"epochs": 1})
         pod = operator.pod()["metadata"]["name"]
         wait_for("the operator's restart", lambda: operator.restarts() == 1, RESTARTED_SECONDS)
