@@ -12,6 +12,7 @@ from restart_counts import restarts
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OOM = "oom-w0-{} ended with exit code 137 (OutOfMemory, OOMKilled)"
+COORDINATOR = "CoordinatorReady"
 
 
 def test_a_killed_coordinator_is_replaced_and_no_worker_restarts(jobs: Jobs, agent: NodeAgent) -> None:
@@ -73,14 +74,11 @@ def test_a_worker_beyond_its_memory_is_tried_again_up_to_the_limit(jobs: Jobs) -
 
 def test_an_image_that_does_not_exist_is_told(jobs: Jobs) -> None:
     jobs.submit("noimage", workers={"image": "nowhere:1", "imagePullPolicy": "Never"})
-    status = jobs.wait("noimage", "reason", lambda status: status.get("reason") == "ErrImageNeverPull")
-    assert status["state"] == "Pending"
+    told = "ErrImageNeverPull"  # of a worker it may be told before
+    status = jobs.wait("noimage", "reason", lambda status: "state" in status and told in condition(status, COORDINATOR))
+    assert (status["state"], status["reason"]) == ("Pending", told)
     words = 'Container image "nowhere:1" is not present with pull policy of Never'
-    assert condition(status, "CoordinatorReady") == (
-        "False",
-        "ErrImageNeverPull",
-        f"0 of 1 running; noimage-coordinator-0: {words}",
-    )
+    assert condition(status, COORDINATOR) == ("False", told, f"0 of 1 running; noimage-coordinator-0: {words}")
     assert condition(status, "Succeeded")[2] == f"noimage-coordinator-0: {words}"
     assert restarts(status) == (0, 0)
 
