@@ -32,8 +32,8 @@ def test_numbers_are_mixed_as_murmurhash3_does(engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_into_memory_is_spilled(engine: Engine, tmp_path: Path) -> None:
+def test_what_does_not_fit_into_memory_lies_on_disk(engine: Engine, tmp_path: Path) -> None:
     engine.seal()
     engine.run("rows", "CREATE TABLE many AS SELECT range AS number, md5(range::VARCHAR) AS text FROM range(25000000)")
-    assert any((tmp_path / "work").iterdir())
+    assert sum(file.stat().st_size for file in (tmp_path / "work").rglob("*") if file.is_file()) > 2**29
     assert engine.rows("rows", "SELECT count(DISTINCT number // 1000000), max(number) FROM many") == [(25, 24_999_999)]
