@@ -55,7 +55,7 @@ BENCHES = (
     Bench("cost_model"),
     Bench("training_loop"),
     Bench("metaio"),
-    Bench("prepare", ("--full",), modules=("pandas",)),
+    Bench("prepare", ("--full", "--data", "{DATA}"), (DATA,), ("pandas",)),
     Bench("commit_stall"),
     Bench("adapt"),
     Bench("operator", variables=(CLUSTER,)),

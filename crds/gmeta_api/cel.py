@@ -89,6 +89,7 @@ def _engine() -> Any:  # noqa: ANN401 - an extension module
         spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
         if spec is None or spec.loader is None:
             raise ImportError(f"{name}: expected the extension of common-expression-language; it is not installed")
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        sys.modules[name] = module
     return sys.modules[name]

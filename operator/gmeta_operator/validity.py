@@ -22,6 +22,9 @@ REMEMBERED = 1024
 MAX_MESSAGE = 4096
 """Longest message; the status is part of every watch event of the object."""
 
+_groups: WeakValueDictionary[tuple[type, str], SpecModel] = WeakValueDictionary()
+"""Groups of specs by what is in them, as long as a job has them."""
+
 
 def validity_condition(
     manifest: Mapping[str, Any], generation: int, now: datetime, previous: Condition | None
@@ -62,9 +65,6 @@ def _checked(manifest: str) -> tuple[MetaTrainingJob | None, tuple[Problem, ...]
         return None, error.problems
     problems = tuple(overlay_problems(job.spec.workers.pod_template))
     return (None, problems) if problems else (_with_shared_groups(job), ())
-
-
-_groups: WeakValueDictionary[tuple[type, str], SpecModel] = WeakValueDictionary()
 
 
 def _with_shared_groups(job: MetaTrainingJob) -> MetaTrainingJob:

@@ -1,6 +1,8 @@
 """Every cross-field rule accepts what it should and refuses what it should; no rule is without a case."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import cel
@@ -69,3 +71,9 @@ def test_what_commits_and_admission_depend_on_must_not_change() -> None:
     }
     assert holds(IMMUTABLE, {"seed": 1}, {"seed": 1})
     assert not holds(IMMUTABLE, {"seed": 1}, {"seed": 2})
+
+
+def test_the_engine_comes_without_its_command_line() -> None:
+    script = "import sys; from gmeta_api.cel import found; print(found('a+', 'baa'), 'prompt_toolkit' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"

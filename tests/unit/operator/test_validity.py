@@ -1,11 +1,13 @@
 """The condition Invalid: true with every problem, false when valid, moving only when it flips."""
 
+import copy
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from gmeta_operator.validity import MAX_MESSAGE, validity_condition
+from gmeta_api.load import parse_job
+from gmeta_operator.validity import MAX_MESSAGE, checked, validity_condition
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -74,3 +76,16 @@ def test_a_long_message_ends_with_the_number_of_problems_left_out(resource: dict
 def test_a_single_problem_that_does_not_fit_leaves_the_count(resource: dict[str, Any]) -> None:
     resource["spec"]["x" * MAX_MESSAGE] = 1
     assert validity_condition(resource, 1, NOON, None).message == "and 1 more; `gmeta validate` prints all"
+
+
+def test_jobs_share_equal_groups_of_their_specs_and_no_others(resource: dict[str, Any]) -> None:
+    other = copy.deepcopy(resource)
+    other["metadata"]["name"], other["spec"]["data"]["path"] = "other", "another set"
+    (first, _), (second, _) = checked(resource), checked(other)
+    assert first is not None
+    assert second is not None
+    assert first.spec.training is second.spec.training
+    assert (first.spec.data.path, second.spec.data.path) == ("set", "another set")
+    for manifest, found in ((resource, first), (other, second)):
+        plain = {name: value for name, value in manifest.items() if name != "status"}
+        assert found.spec == parse_job({**plain, "metadata": {"name": manifest["metadata"]["name"]}}).spec
