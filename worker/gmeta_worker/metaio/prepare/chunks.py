@@ -28,14 +28,18 @@ def write_split(
     numeric: Mapping[str, NumericCard],
     split: str,
     placement: Placement,
+    apart: Mapping[int, str],
     out: Path,
     advance: Callable[[int], None],
 ) -> SplitCard:
-    """Write chunks and task index of a split and return its card; ``advance`` is told the rows as they are written."""
+    """Write chunks and task index of a split and return its card; ``advance`` is told the rows as they are written.
+
+    The lists of the multi-valued columns ``apart`` are in tables of their own.
+    """
     index = placement.index
     counts = np.bincount(index.chunk)
     rows = np.bincount(index.chunk, weights=index.rows).astype(np.int64)
-    stream = _rows_in_order(engine, split, _columns(schema, numeric), placement.rows)
+    stream = _rows_in_order(engine, split, _columns(schema, numeric), apart, placement.rows)
     chunks: list[ChunkCard] = []
     positives = np.zeros(len(schema.labels), np.int64)
     duplicates = 0
@@ -70,7 +74,9 @@ def encode_chunk(table: pa.Table, schema: Schema) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=target)
 
 
-def _rows_in_order(engine: Engine, split: str, columns: str, rows: int) -> Iterator[pa.RecordBatch]:
+def _rows_in_order(
+    engine: Engine, split: str, columns: str, apart: Mapping[int, str], rows: int
+) -> Iterator[pa.RecordBatch]:
     """Stream a split in file order, sorting as many tasks at a time as have about SORTED_ROWS rows.
 
     The tasks are shuffled, so equal numbers of them have about equal numbers of rows.
@@ -78,11 +84,28 @@ def _rows_in_order(engine: Engine, split: str, columns: str, rows: int) -> Itera
     ((tasks,),) = engine.rows("tasks", f"SELECT count(position) FROM tasks WHERE split = '{split}'")
     bounds = np.linspace(0, tasks, -(-rows // SORTED_ROWS) + 1).astype(int).tolist()
     for first, last in pairwise(bounds):
-        yield from engine.stream(
+        these = f"split = '{split}' AND position >= {first} AND position < {last}"
+        lists = {
+            f"multi_{number}": engine.table(
+                f"split {split}",
+                f"""SELECT number, keys FROM {table}
+                    WHERE number IN (SELECT multi_{number} FROM placed WHERE {these}) ORDER BY number""",
+            ).combine_chunks()
+            for number, table in apart.items()
+        }
+        for batch in engine.stream(
             f"split {split}",
-            f"""SELECT {columns} FROM featured WHERE split = '{split}' AND position >= {first} AND position < {last}
-                ORDER BY position, rank NULLS LAST, tie""",
-        )
+            f"SELECT {columns} FROM featured WHERE {these} ORDER BY position, rank NULLS LAST, tie",
+        ):
+            yield _with_lists(batch, lists)
+
+
+def _with_lists(batch: pa.RecordBatch, lists: Mapping[str, pa.Table]) -> pa.RecordBatch:
+    """The batch with lists in the place of their numbers."""
+    for name, table in lists.items():
+        places = np.searchsorted(table["number"].to_numpy(), batch[name].to_numpy())
+        batch = batch.set_column(batch.schema.get_field_index(name), name, _whole(table["keys"]).take(pa.array(places)))
+    return batch
 
 
 def _columns(schema: Schema, numeric: Mapping[str, NumericCard]) -> str:

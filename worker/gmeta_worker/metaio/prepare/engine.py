@@ -81,6 +81,15 @@ class Engine:
         with _interruptible():
             self._connection.execute(sql)
 
+    def read(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a query of source files with a small result.
+
+        Raises:
+            duckdb.Error: As it is.
+        """
+        with _interruptible():
+            return self._connection.execute(sql).fetchall()
+
     def run(self, what: str, sql: str) -> None:
         """Execute a statement."""
         with _failures(what):

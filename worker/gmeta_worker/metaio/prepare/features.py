@@ -23,8 +23,11 @@ def categorical(joined: Joined, feature: FeatureSpec) -> str:
 
 
 def multi(joined: Joined, feature: FeatureSpec) -> str:
-    """Return SQL of a multi-valued feature's keys, never null: several columns, a list, or text with separators."""
-    return f"coalesce({_keys(joined, feature)}, [])"
+    """Return SQL of a multi-valued feature's keys, or of their number in ``lists_table``; never null.
+
+    The keys are of several columns, a list, or text with separators.
+    """
+    return side_key_name(feature) if feature.name in joined.side_keys else f"coalesce({_keys(joined, feature)}, [])"
 
 
 def numeric(joined: Joined, feature: FeatureSpec) -> str:

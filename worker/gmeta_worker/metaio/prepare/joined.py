@@ -22,6 +22,9 @@ from gmeta_worker.metaio.prepare.engine import Engine, quoted
 from gmeta_worker.metaio.prepare.keys import Value, feature_keys
 from gmeta_worker.metaio.prepare.sources import Column, Source, stage
 
+NO_LIST = -1
+"""Number of the list of a row without a partner in the side table."""
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -30,13 +33,14 @@ class Joined:
     It has every used column twice: as the file has it, under ``Column.sql`` in quotes, and, where an expression
     mentions it, under its own name with a type. A row also has ``row_number``, its place in the source,
     ``unmatched_i``, whether join i found no partner, and the keys of features that are columns of one side table,
-    which are computed once for each row of that table.
+    which are computed once for each row of that table. Of a multi-valued one it has the ``number`` of the list in the
+    feature's table of lists, so that what is sorted later is narrow.
 
     Attributes:
         engine: Where the view is.
         rows: Rows of the source.
         owners: The used columns by name.
-        side_keys: Features whose keys are columns of the view, under ``side_key_name``.
+        side_keys: Features whose keys are columns of the view, under ``side_key_name``, or in ``lists_table``.
     """
 
     engine: Engine
@@ -48,6 +52,11 @@ class Joined:
         """Return a column as the file has it."""
         column = self.owners[name]
         return Value(_raw_name(column), column.kind)
+
+    @property
+    def of_source(self) -> list[str]:
+        """The used columns of the source itself; two rows that are equal in them are equal in all."""
+        return [name for name, column in self.owners.items() if column.table == "source_0"]
 
     def expression(self, what: str, text: str) -> Value:
         """Return an SQL expression over typed columns.
@@ -98,6 +107,7 @@ def join_sources(engine: Engine, spec: PrepareSpec, sources: Sequence[Source]) -
         _check_unique_key(engine, spec, number, tables[number])
     owners = first_owners(tables)
     side_features = _side_features(spec, owners)
+    _create_lists(engine, owners, side_features)
     select = _select(engine, spec, owners, side_features)
     engine.run("joins", f"CREATE VIEW joined AS {select} FROM {_from(spec, tables, owners, side_features)}")
     return Joined(engine, rows, owners, frozenset(feature.name for feature in chain(*side_features.values())))
@@ -108,6 +118,11 @@ def side_key_name(feature: FeatureSpec) -> str:
     return quoted(f"feature {feature.name}")
 
 
+def lists_table(feature: FeatureSpec) -> str:
+    """Name the table of a multi-valued feature's lists, (number, keys), quoted; it has an empty one, ``NO_LIST``."""
+    return quoted(f"lists {feature.name}")
+
+
 def _side_features(spec: PrepareSpec, owners: Mapping[str, Column]) -> dict[str, list[FeatureSpec]]:
     """Find the features made of keys that are columns of one side table, by table."""
     found: dict[str, list[FeatureSpec]] = {f"source_{number}": [] for number in range(1, len(spec.joins) + 1)}
@@ -116,6 +131,18 @@ def _side_features(spec: PrepareSpec, owners: Mapping[str, Column]) -> dict[str,
         if feature.type != "numeric" and len(tables) == 1 and (table := tables.pop()) in found:
             found[table].append(feature)
     return found
+
+
+def _create_lists(
+    engine: Engine, owners: Mapping[str, Column], side_features: Mapping[str, Sequence[FeatureSpec]]
+) -> None:
+    for table, features in side_features.items():
+        for feature in filter(_is_multi, features):
+            lists = f"SELECT rowid AS number, coalesce({_side_keys(feature, owners)}, []) AS keys FROM {table}"
+            engine.run(
+                f"feature {feature.name}",
+                f"CREATE TABLE {lists_table(feature)} AS {lists} UNION ALL SELECT {NO_LIST}, []",
+            )
 
 
 def _check_unique_key(engine: Engine, spec: PrepareSpec, number: int, table: Sequence[Column]) -> None:
@@ -143,7 +170,7 @@ def _select(
         for name in sorted(_in_expressions(spec, set(owners)))
     ]
     sides = [f"{table}.row IS NULL AS unmatched_{number}" for number, table in enumerate(side_features, 1)]
-    sides += [f"{table}.{side_key_name(each)}" for table, features in side_features.items() for each in features]
+    sides += [_side_column(table, each) for table, features in side_features.items() for each in features]
     return "SELECT " + ", ".join(["source_0.rowid AS row_number", *raw, *typed, *sides])
 
 
@@ -165,9 +192,18 @@ def _from(
     for number, (join, (table, features)) in enumerate(zip(spec.joins, side_features.items(), strict=True), 1):
         left, right = first_owners(tables[:number]), first_owners(tables[number : number + 1])
         on = " AND ".join(_equal(left[key], right[key]) for key in join.on)
-        keys = [f"{_side_keys(feature, owners)} AS {side_key_name(feature)}" for feature in features]
+        keys = [f"{_side_keys(each, owners)} AS {side_key_name(each)}" for each in features if not _is_multi(each)]
         joined += f" LEFT JOIN (SELECT {', '.join(['rowid AS row', '*', *keys])} FROM {table}) AS {table} ON {on}"
     return joined
+
+
+def _side_column(table: str, feature: FeatureSpec) -> str:
+    number = f"coalesce({table}.row, {NO_LIST}) AS {side_key_name(feature)}"
+    return number if _is_multi(feature) else f"{table}.{side_key_name(feature)}"
+
+
+def _is_multi(feature: FeatureSpec) -> bool:
+    return feature.type == "multi"
 
 
 def _side_keys(feature: FeatureSpec, owners: Mapping[str, Column]) -> str:

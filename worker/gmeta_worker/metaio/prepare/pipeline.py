@@ -21,7 +21,7 @@ from gmeta_worker.metaio.prepare.joined import join_sources
 from gmeta_worker.metaio.prepare.placement import left_out, place_tasks, placement, split_names
 from gmeta_worker.metaio.prepare.priors import compute_priors, write_priors
 from gmeta_worker.metaio.prepare.progress import LogProgress, Progress
-from gmeta_worker.metaio.prepare.rows import build_rows, of_kind
+from gmeta_worker.metaio.prepare.rows import build_rows, lists_apart, of_kind
 from gmeta_worker.metaio.prepare.sources import Source, find_source
 from gmeta_worker.metaio.prepare.statistics import numeric_cards, vocabulary_of, write_vocabularies
 
@@ -113,10 +113,10 @@ def _build(spec: PrepareSpec, root: Path, sources: list[Source], digest: str, ou
         priors = dict(write_priors(engine, spec, out))
         numeric = numeric_cards(engine, spec)
         vocabularies = dict(write_vocabularies(engine, spec, out))
-        splits = {}
+        apart, splits = lists_apart(engine, spec), {}
         for name, placed in placements.items():
             progress.phase(f"write {name}", placed.rows)
-            splits[name] = write_split(engine, schema, numeric, name, placed, out, progress.advance)
+            splits[name] = write_split(engine, schema, numeric, name, placed, apart, out, progress.advance)
         return Card(
             format=FORMAT,
             schema=schema,

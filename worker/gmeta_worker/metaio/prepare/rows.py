@@ -9,7 +9,7 @@ from gmeta_api.spec.feature import FeatureSpec
 from gmeta_api.spec.prepare import LabelSpec, PrepareSpec
 from gmeta_worker.metaio.prepare.engine import Engine, literal, mixed
 from gmeta_worker.metaio.prepare.features import FLOAT32_MAX, categorical, is_number, multi, numeric
-from gmeta_worker.metaio.prepare.joined import Joined
+from gmeta_worker.metaio.prepare.joined import Joined, lists_table
 from gmeta_worker.metaio.prepare.keys import key
 
 SPLITS = ("train", "valid", "test")
@@ -30,8 +30,9 @@ def build_rows(joined: Joined, spec: PrepareSpec) -> None:
     """Create the table ``rows``.
 
     Its columns: ``task_key``, ``task_value``, ``split`` (of a split by column), ``rank`` (null: never support),
-    ``tie``, ``label_i``, ``categorical_i``, ``multi_i``, ``numeric_i`` (not yet transformed) or, of a rate or count,
-    ``prior_key_i``, ``row_hash``, ``unmatched_i``, and ``left_out``, which is null where the row is kept.
+    ``tie``, ``label_i``, ``categorical_i``, ``multi_i`` (a list or its number, see ``lists_apart``), ``numeric_i`` (not
+    yet transformed) or, of a rate or count, ``prior_key_i``, ``row_hash``, ``unmatched_i``, and ``left_out``, which is
+    null where the row is kept.
 
     Raises:
         DataError: An expression that does not fit the columns, or a value that its place does not take.
@@ -42,7 +43,7 @@ def build_rows(joined: Joined, spec: PrepareSpec) -> None:
         **_split(joined, spec),
         "rank": _rank(joined, spec),
         "tie": _tie(spec.seed),
-        "row_hash": f"hash({', '.join(joined.raw(name).sql for name in joined.owners)})",
+        "row_hash": f"hash({', '.join(joined.raw(name).sql for name in joined.of_source)})",
         **_features(joined, spec),
         **{f"unmatched_{number}": f"unmatched_{number}" for number in range(1, len(spec.joins) + 1)},
     }
@@ -54,6 +55,16 @@ def build_rows(joined: Joined, spec: PrepareSpec) -> None:
     _check_splits(joined.engine, spec)
     _check_times(joined.engine, spec)
     _check_numbers(joined.engine, spec)
+
+
+def lists_apart(engine: Engine, spec: PrepareSpec) -> dict[int, str]:
+    """Which ``multi_i`` are numbers of lists in a table of their own, and its name."""
+    kinds = dict(engine.columns("rows", "SELECT * FROM rows"))
+    return {
+        number: lists_table(feature)
+        for number, feature in enumerate(of_kind(spec, "multi"))
+        if not kinds[f"multi_{number}"].endswith("[]")
+    }
 
 
 def _task(joined: Joined, spec: PrepareSpec) -> dict[str, str]:

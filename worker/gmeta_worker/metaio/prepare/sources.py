@@ -18,6 +18,9 @@ from gmeta_api.errors import DataError
 from gmeta_worker.metaio.prepare.engine import Engine, literal
 
 Format = Literal["csv", "parquet"]
+SAMPLED_ROWS = 10_000
+"""Of a csv file; if they mislead, the file is read once more."""
+
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
 
@@ -42,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Column:
-    """A column in the engine: a staged table's ``c<index>``. Columns of csv are text."""
+    """A column in the engine: a staged table's ``c<index>``. Columns of csv are text, or BIGINT (see ``stage``)."""
 
     table: str
     index: int
@@ -85,18 +88,45 @@ def find_source(root: Path, name: str, form: str, delimiter: str | None) -> Sour
 def stage(engine: Engine, source: Source, table: str, wanted: Collection[str]) -> list[Column]:
     """Copy the wanted columns of a source into the engine, rows in source order.
 
+    A csv column becomes BIGINT where all its values are integers as one prints them, so that text and number say the
+    same, and stays text otherwise: `007` and `7` are two values.
+
     Raises:
         DataError: Damaged file; a csv line is named by its number.
     """
     indices = [index for index, name in enumerate(source.columns) if name in wanted]
-    columns = ", ".join(f"c{index}" for index in indices)
     what = f"source {source.name}"
     try:
-        engine.copy(f"CREATE TABLE {table} AS SELECT {columns} FROM {_scan(source)}")
+        integers = _seem_integers(engine, source, indices) if source.format == "csv" else []
+        engine.copy(f"CREATE TABLE {table} AS {_typed(source, indices, integers)}")
+        if integers and engine.rows(what, f"SELECT 1 FROM {table} WHERE NOT as_printed LIMIT 1"):
+            engine.copy(f"CREATE OR REPLACE TABLE {table} AS {_typed(source, indices, [])}")
     except duckdb.Error as error:
         raise _unreadable(what, source, error) from None
     kinds = dict(engine.columns(what, f"SELECT * FROM {table}"))
     return [Column(table, index, source.columns[index], kinds[f"c{index}"]) for index in indices]
+
+
+def _seem_integers(engine: Engine, source: Source, indices: Sequence[int]) -> list[int]:
+    """Which columns have integers, and nothing else, among the first rows."""
+    if not indices:
+        return []
+    checks = ", ".join(f"bool_and({_as_printed(index)}) AND count(nullif(c{index}, '')) > 0" for index in indices)
+    sample = f"SELECT * FROM {_scan(source)} LIMIT {SAMPLED_ROWS}"
+    (found,) = engine.read(f"SELECT {checks} FROM ({sample})")
+    return [index for index, fits in zip(indices, found, strict=True) if fits]
+
+
+def _typed(source: Source, indices: Sequence[int], integers: Collection[int]) -> str:
+    """SELECT the columns, some as BIGINT; ``as_printed`` says whether that lost nothing of a row."""
+    columns = [f"TRY_CAST(c{index} AS BIGINT) AS c{index}" if index in integers else f"c{index}" for index in indices]
+    check = [" AND ".join(map(_as_printed, integers)) + " AS as_printed"] if integers else []
+    return f"SELECT {', '.join([*columns, *check])} FROM {_scan(source)}"
+
+
+def _as_printed(index: int) -> str:
+    """Whether a text is empty, or an integer as one prints it."""
+    return f"coalesce(CAST(TRY_CAST(c{index} AS BIGINT) AS VARCHAR), '') = coalesce(c{index}, '')"
 
 
 def _format(name: str, file: Path, form: str) -> Format:

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - see engine.py
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from gmeta_worker.metaio.card import NumericCard, VocabularyCard
 from gmeta_worker.metaio.dataset import VOCABULARY_SCHEMA
 from gmeta_worker.metaio.files import write_table
 from gmeta_worker.metaio.prepare.engine import Engine
-from gmeta_worker.metaio.prepare.rows import of_kind
+from gmeta_worker.metaio.prepare.rows import lists_apart, of_kind
 
 
 def numeric_cards(engine: Engine, spec: PrepareSpec) -> dict[str, NumericCard]:
@@ -36,13 +36,20 @@ def transformed(column: str, card: NumericCard) -> str:
     return f"({value} - {card.mean!r}) / {card.std!r}" if card.transform == "standardize" else value
 
 
-def vocabulary_names(spec: PrepareSpec) -> dict[str, list[str]]:
-    """Map vocabularies to SQL selects of all their keys in ``placed``, one for each feature that shares them."""
+def vocabulary_keys(spec: PrepareSpec, apart: Mapping[int, str]) -> dict[str, list[str]]:
+    """Map vocabularies to SQL selects of all their keys in ``placed``, one for each feature that shares them.
+
+    Args:
+        spec: What is prepared.
+        apart: Multi-valued columns whose lists are in a table of their own.
+    """
     selects: dict[str, list[str]] = {}
     for number, feature in enumerate(of_kind(spec, "categorical")):
-        selects.setdefault(vocabulary_of(feature), []).append(f"categorical_{number}")
+        selects.setdefault(vocabulary_of(feature), []).append(f"categorical_{number} AS key FROM placed")
     for number, feature in enumerate(of_kind(spec, "multi")):
-        selects.setdefault(vocabulary_of(feature), []).append(f"unnest(multi_{number})")
+        lists = f"placed JOIN {apart[number]} ON number = multi_{number}" if number in apart else "placed"
+        keys = "keys" if number in apart else f"multi_{number}"
+        selects.setdefault(vocabulary_of(feature), []).append(f"unnest({keys}) AS key FROM {lists}")
     return selects
 
 
@@ -53,8 +60,8 @@ def vocabulary_of(feature: FeatureSpec) -> str:
 
 def write_vocabularies(engine: Engine, spec: PrepareSpec, out: Path) -> Iterator[tuple[str, VocabularyCard]]:
     """Write each vocabulary's distinct train keys and their counts, ascending, and yield its card."""
-    for name, columns in vocabulary_names(spec).items():
-        keys = " UNION ALL ".join(f"SELECT {column} AS key FROM placed WHERE split = 'train'" for column in columns)
+    for name, selects in vocabulary_keys(spec, lists_apart(engine, spec)).items():
+        keys = " UNION ALL ".join(f"SELECT {select} WHERE split = 'train'" for select in selects)
         table = engine.table(
             f"vocabulary {name}", f"SELECT key, count(*) AS count FROM ({keys}) GROUP BY key ORDER BY key"
         )
