@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.metaio.prepared import prepare, read_split, text_of
 
@@ -18,6 +18,7 @@ OTHERS = ("007", "+7", "-0", "7.0", "1e3", " 7", "7 ", "x", str(2**63), "0x10")
 SAMPLED = 2
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from([*INTEGERS, ""]), st.sampled_from([*INTEGERS, *OTHERS, ""]), st.sampled_from(OTHERS)),
