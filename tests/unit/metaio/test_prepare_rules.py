@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from gmeta_api.errors import DataError
 from gmeta_api.spec.prepare import SplitSpec
 from gmeta_worker.metaio import Dataset
 from gmeta_worker.metaio.prepare import chunks
+from gmeta_worker.metaio.prepare.buckets import in_file_order
 from gmeta_worker.metaio.prepare.engine import NULL_KEY
 from gmeta_worker.metaio.prepare.placement import pack, split_sizes
 from gmeta_worker.metaio.tasks import TaskIndex
@@ -55,14 +57,14 @@ def test_the_same_spec_and_source_give_the_same_bytes(tmp_path: Path) -> None:
     assert arrow_files(tmp_path) == first
 
 
-@pytest.mark.parametrize("sorted_rows", [1, 7, 20])
+@pytest.mark.parametrize("bucket_bytes", [1, 300, 1000])
 def test_rows_sorted_some_tasks_at_a_time_are_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sorted_rows: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_bytes: int
 ) -> None:
     source = text_of([(u, i, 5, (i * 7) % 5) for u in range(9) for i in range(1 + u % 4)], "user,item,rating,time")
     prepare(tmp_path, {"ratings.csv": source}, chunkRows=5)
     whole = arrow_files(tmp_path)
-    monkeypatch.setattr(chunks, "SORTED_ROWS", sorted_rows)
+    monkeypatch.setattr(chunks, "in_file_order", partial(in_file_order, bucket_bytes=bucket_bytes))
     prepare(tmp_path, {}, overwrite=True, chunkRows=5)
     assert arrow_files(tmp_path) == whole
     assert len(whole) > 4

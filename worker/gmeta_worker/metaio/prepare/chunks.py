@@ -3,7 +3,6 @@
 # ruff: noqa: S608 - see engine.py
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,14 @@ from numpy.typing import NDArray
 from gmeta_worker.metaio.card import ChunkCard, NumericCard, Schema, SplitCard
 from gmeta_worker.metaio.chunk import chunk_schema, multi_column
 from gmeta_worker.metaio.files import write_table
+from gmeta_worker.metaio.prepare.buckets import in_file_order
 from gmeta_worker.metaio.prepare.engine import Engine
 from gmeta_worker.metaio.prepare.placement import Placement
 from gmeta_worker.metaio.prepare.statistics import transformed
 from gmeta_worker.metaio.tasks import INDEX_SCHEMA, TaskIndex
 
-SORTED_ROWS = 4_000_000
-"""Rows that the engine sorts at once: sorting 16 million within its memory limit failed in one run of two."""
+BATCH_ROWS = 65_536
+"""Rows whose lists are put in their place at once."""
 
 
 def write_split(
@@ -77,34 +77,31 @@ def encode_chunk(table: pa.Table, schema: Schema) -> pa.RecordBatch:
 def _rows_in_order(
     engine: Engine, split: str, columns: str, apart: Mapping[int, str], rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """Stream a split in file order, sorting as many tasks at a time as have about SORTED_ROWS rows.
-
-    The tasks are shuffled, so equal numbers of them have about equal numbers of rows.
-    """
+    """Stream a split in file order."""
     ((tasks,),) = engine.rows("tasks", f"SELECT count(position) FROM tasks WHERE split = '{split}'")
-    bounds = np.linspace(0, tasks, -(-rows // SORTED_ROWS) + 1).astype(int).tolist()
-    for first, last in pairwise(bounds):
-        these = f"split = '{split}' AND position >= {first} AND position < {last}"
+    what = f"split {split}"
+    stream = engine.stream(what, f"SELECT position, rank, tie, {columns} FROM featured WHERE split = '{split}'")
+    for table in in_file_order(stream, rows, range(tasks), engine.folder):
         lists = {
-            f"multi_{number}": engine.table(
-                f"split {split}",
-                f"""SELECT number, keys FROM {table}
-                    WHERE number IN (SELECT multi_{number} FROM placed WHERE {these}) ORDER BY number""",
-            ).combine_chunks()
-            for number, table in apart.items()
+            f"multi_{number}": _lists(engine, what, name, table[f"multi_{number}"]) for number, name in apart.items()
         }
-        for batch in engine.stream(
-            f"split {split}",
-            f"SELECT {columns} FROM featured WHERE {these} ORDER BY position, rank NULLS LAST, tie",
-        ):
+        for batch in table.to_batches(BATCH_ROWS):
             yield _with_lists(batch, lists)
+
+
+def _lists(engine: Engine, what: str, table: str, numbers: pa.ChunkedArray) -> pa.Table:
+    """Of a table of lists those with some numbers, ascending."""
+    wanted = pa.table({"number": np.unique(numbers.to_numpy())})
+    with engine.given("wanted", wanted):
+        return engine.table(what, f"SELECT number, keys FROM {table} SEMI JOIN wanted USING (number) ORDER BY number")
 
 
 def _with_lists(batch: pa.RecordBatch, lists: Mapping[str, pa.Table]) -> pa.RecordBatch:
     """The batch with lists in the place of their numbers."""
     for name, table in lists.items():
         places = np.searchsorted(table["number"].to_numpy(), batch[name].to_numpy())
-        batch = batch.set_column(batch.schema.get_field_index(name), name, _whole(table["keys"]).take(pa.array(places)))
+        keys = _whole(table["keys"]).take(pa.array(places))
+        batch = batch.set_column(batch.schema.get_field_index(name), name, keys)
     return batch
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from gmeta_api.errors import DataError
 
 MEMORY_LIMIT = "1GB"
-"""Sorting 16 million rows fails at 512 MB; 64 million were sorted at this limit."""
+"""Rows beyond it lie on disk. What the engine sorts are tasks and keys; rows are sorted outside (see buckets.py)."""
 
 THREADS = 2
 NULL_KEY = -(2**63)
@@ -42,14 +42,14 @@ def mixed(bits: str) -> str:
 class Engine:
     """A DuckDB database in ``folder`` that spills to disk above its memory limit.
 
-    Not in memory: sorting 4 of 20 million rows failed there within the limit. Tables are written as they are, since to
-    compress them takes longer.
+    Tables are written as they are, since to compress them takes longer.
 
     Where DuckDB fails, the methods raise DataError; their argument ``what`` says what was being done.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
+        self.folder = folder
         self._connection = duckdb.connect(
             folder / "work.duckdb",
             config={
@@ -113,6 +113,15 @@ class Engine:
         """Yield a query's result without holding it in memory."""
         with _failures(what):
             yield from self._connection.sql(sql).to_arrow_reader(batch_rows)
+
+    @contextmanager
+    def given(self, name: str, table: pa.Table) -> Iterator[None]:
+        """Let queries read a table in memory under a name."""
+        self._connection.register(name, table)
+        try:
+            yield
+        finally:
+            self._connection.unregister(name)
 
     def is_expression(self, text: str) -> bool:
         """Say whether ``text`` is one SQL expression and nothing more."""

@@ -14,7 +14,7 @@ FLOAT32_MAX = 3.4028234e38
 
 def is_number(kind: str) -> bool:
     """Say whether an SQL type is a number; true and false are 1 and 0."""
-    return kind in NUMBERS or kind.startswith("DECIMAL")
+    return kind in NUMBERS or (kind.startswith("DECIMAL") and not kind.endswith("]"))
 
 
 def categorical(joined: Joined, feature: FeatureSpec) -> str:

@@ -100,7 +100,14 @@ def _rank(joined: Joined, spec: PrepareSpec) -> str:
     value = joined.expression("supportOrder", order.column)
     if order.by == "time" and not (is_number(value.kind) or value.kind.startswith(("DATE", "TIMESTAMP"))):
         raise DataError(f"supportOrder: {order.column!r} is {value.kind}, expected a number or a date")
+    if not _is_ordered_outside(value.kind):
+        return f"CASE WHEN {value.sql} IS NOT NULL THEN create_sort_key({value.sql}, 'ASC NULLS LAST') END"
     return value.sql
+
+
+def _is_ordered_outside(kind: str) -> bool:
+    """Whether values of an SQL type have an order outside of the engine too."""
+    return is_number(kind) or (kind.startswith(("DATE", "TIMESTAMP", "VARCHAR")) and not kind.endswith("]"))
 
 
 def _tie(seed: int) -> str:
