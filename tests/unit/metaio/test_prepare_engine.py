@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.metaio.prepared import prepare
 
+from gmeta_worker.datasets import synthetic
 from gmeta_worker.metaio.prepare.engine import Engine, mixed
 
 BELOW = 2**32
@@ -29,6 +31,21 @@ def test_numbers_are_mixed_as_murmurhash3_does(engine: Engine) -> None:
     values = ", ".join(f"({number}::UBIGINT)" for number in numbers)
     found = engine.rows("mixed", f"SELECT {mixed('bits')} FROM (VALUES {values}) AS numbers(bits)")
     assert [value for (value,) in found] == [fmix32(number) for number in numbers]
+
+
+def test_rows_are_prepared_in_a_fraction_of_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gmeta_worker.metaio.prepare.engine.MEMORY_LIMIT", "40MB")
+    synthetic.generate(tmp_path, rows=300_000)
+    features = [
+        {"name": "item", "type": "categorical", "columns": ["movie_id"]},
+        {"name": "genres", "type": "multi", "columns": ["genres"], "separator": "|"},
+        {"name": "rate", "type": "rate", "columns": ["movie_id"]},
+        {"name": "count", "type": "count", "columns": ["movie_id"]},
+    ]
+    split = {"by": "task", "train": 0.8, "valid": 0.1, "test": 0.1}
+    joins = [{"source": "movies.csv", "using": ["movie_id"]}]
+    card = prepare(tmp_path, {}, task=["user_id"], joins=joins, features=features, split=split)
+    assert sum(split.rows for split in card.splits.values()) == 300_000
 
 
 @pytest.mark.slow

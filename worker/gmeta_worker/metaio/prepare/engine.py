@@ -14,6 +14,10 @@ MEMORY_LIMIT = "1GB"
 """Rows beyond it lie on disk. What the engine sorts are tasks and keys; rows are sorted outside (see buckets.py)."""
 
 THREADS = 2
+AS_WRITTEN = "join_order,build_side_probe_side"
+"""Joins are made as they are written, the small table last: the optimiser, which guesses that a condition on an
+expression leaves few rows, would hold all rows in memory and fail at the limit."""
+
 NULL_KEY = -(2**63)
 """Key of a missing categorical value."""
 
@@ -60,6 +64,7 @@ class Engine:
             },
         )
         self._connection.execute("SET force_compression = 'uncompressed'")
+        self._connection.execute(f"SET disabled_optimizers = '{AS_WRITTEN}'")
         for macro in MACROS:
             self._connection.execute(macro)
 
