@@ -1,4 +1,4 @@
-"""Other ways to compute a meta-step: torch.func.vmap, and TorchOpt and higher where they are installed."""
+"""Other ways to compute a meta-step: a loop over modules, vmap, and TorchOpt and higher where they are installed."""
 
 import importlib.util
 import warnings
@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad, vmap
+from torch.func import functional_call, grad, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
 from bench.meta_loops import Gradients, Half, Weights, halves
@@ -21,6 +21,7 @@ UPPER = torch.triu_indices(FEATURES + 1, FEATURES + 1, offset=1)
 
 def peers(problem: Problem, model: nn.Module, order: int) -> Iterator[tuple[str, Step]]:
     """Those that are installed and can compute the case."""
+    yield "module loop", lambda: module_loop(problem, model, second_order=order == 2)
     if not problem.case.ragged:
         yield "vmap", lambda: vmapped(problem, dict(model.named_parameters()), second_order=order == 2)
     if problem.case.rows:
@@ -50,6 +51,25 @@ def vmapped(problem: Problem, weights: Weights, *, second_order: bool) -> Gradie
 
     losses = vmap(task, in_dims=(None, 0, 0, 0))(leaves, leaf.view(case.tasks, -1, leaf.shape[1]), support, query)
     return _differentiated(losses.sum(), leaves, leaf)
+
+
+def module_loop(problem: Problem, model: nn.Module, *, second_order: bool) -> Gradients:
+    """The product's model, called with each task's weights: what one writes first."""
+    case = problem.case
+    weights = {name: weight.detach().requires_grad_() for name, weight in model.named_parameters()}
+    leaf = problem.rows.detach().requires_grad_()
+    total = leaf.new_zeros(())
+    for rows, support, query in _tasks(problem, leaf):
+        own: Weights = weights
+        for _ in range(case.steps):
+            adapting = [*own.values(), *([rows] if case.rows else [])]
+            gradients = torch.autograd.grad(
+                _called_loss(model, own, rows, support), adapting, create_graph=second_order
+            )
+            own = {name: w - RATE * g for (name, w), g in zip(own.items(), gradients, strict=False)}
+            rows = rows - RATE * gradients[-1] if case.rows else rows
+        total = total + _called_loss(model, own, rows, query)
+    return _differentiated(total, weights, leaf)
 
 
 def torchopt_loop(problem: Problem, model: nn.Module) -> Gradients:
@@ -114,8 +134,15 @@ def _stacked(tasks: Iterator[Half]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _module_loss(net: nn.Module, rows: Tensor, half: Half) -> Tensor:
-    logits = net(Features(half.numeric), FeatureRows(INPUTS.features, rows[half.index]))
-    return binary_cross_entropy_with_logits(logits, half.labels)
+    return binary_cross_entropy_with_logits(net(*_arguments(rows, half)), half.labels)
+
+
+def _called_loss(net: nn.Module, weights: Weights, rows: Tensor, half: Half) -> Tensor:
+    return binary_cross_entropy_with_logits(functional_call(net, dict(weights), _arguments(rows, half)), half.labels)
+
+
+def _arguments(rows: Tensor, half: Half) -> tuple[Features, FeatureRows]:
+    return Features(half.numeric), FeatureRows(INPUTS.features, rows[half.index])
 
 
 def _loss(weights: Weights, rows: Tensor, numeric: Tensor, index: Tensor, labels: Tensor) -> Tensor:

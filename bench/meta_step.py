@@ -2,7 +2,8 @@
 
 DLRM with 26 categorical features and 13 numeric columns, dim 16, bottom 256, top 256-128, float32, one thread. Every
 contestant computes the same outer gradient (checked first, in float64) and all take turns. The loop is the faster of
-two forms and has the product's interaction operator. TorchOpt and higher are shown where they can be imported
+two forms of plain functions and has the product's interaction operator; the module loop calls the product's model with
+each task's weights, which is what one writes first. TorchOpt and higher are shown where they can be imported
 (bench/requirements-meta.txt). The limit is what a contestant's own matrix products would take at this machine's sgemm
 rate.
 """

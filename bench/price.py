@@ -177,7 +177,7 @@ def measure(case: Case, ranks: int, options: argparse.Namespace, console: Consol
 def main(argv: Sequence[str]) -> int:
     """Both cases on 1 and on 2 ranks."""
     parser = argparse.ArgumentParser(prog="python -m bench price", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--repeats", type=int, default=41)
     parser.add_argument("--rows", type=int, default=100_000, help="of a table")
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
     parser.add_argument(
