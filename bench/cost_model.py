@@ -139,7 +139,15 @@ def main(argv: list[str]) -> int:
     shown, errors = compare(rates, runs)
     errors = {"1 rank": _error_alone(rates, points[-1]), **errors}
     Console().print(shown)
-    figures = {name: {"network": asdict(run.network), "phases": dict(run.phases)} for name, run in runs.items()}
+    forecasts = {name: forecast(run.work, rates, run.network, RANKS) for name, run in runs.items()}
+    for name, run in runs.items():
+        for what, phases in (("forecast", forecasts[name]), ("measured", run.phases)):
+            told = ", ".join(f"{phase} {1e3 * seconds:.1f}" for phase, seconds in phases.items())
+            Console().print(f"{name}, {what}, ms: {told}", highlight=False)
+    figures = {
+        name: {"network": asdict(run.network), "phases": dict(run.phases), "forecast": forecasts[name]}
+        for name, run in runs.items()
+    }
     return publish(arguments.out, errors, figures, dict.fromkeys(errors, WORST_ERROR))
 
 

@@ -48,6 +48,7 @@ class Bench:
 BENCHES = (
     Bench("meta_step"),
     Bench("price"),
+    Bench("step_profile"),
     Bench("memory"),
     Bench("row_operators"),
     Bench("sharded_step", modules=("torchrec",)),
@@ -56,7 +57,7 @@ BENCHES = (
     Bench("training_loop"),
     Bench("metaio"),
     Bench("prepare", ("--full", "--data", "{DATA}"), (DATA,), ("pandas",)),
-    Bench("commit_stall"),
+    Bench("commit_stall", ("--optimizers", "RowWiseAdagrad", "Adam")),
     Bench("adapt"),
     Bench("operator", variables=(CLUSTER,)),
 )

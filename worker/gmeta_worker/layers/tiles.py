@@ -126,13 +126,14 @@ def make_layout(lengths: Ints, height: int, device: torch.device) -> TileLayout:
     """Lay tasks of `lengths` rows, packed in order, into tiles of `height` rows."""
     tiles = -(-lengths // height)
     rows = int(lengths.sum())
+    tasks = np.repeat(np.arange(len(lengths)), tiles)
+    owners = None if np.array_equal(tiles, np.ones_like(tiles)) else torch.from_numpy(tasks).to(device)
+    if rows == len(tasks) * height:
+        return TileLayout(rows, height, tasks, owners, None)
     first_slot = (np.cumsum(tiles) - tiles) * height
     first_row = np.cumsum(lengths) - lengths
     slots = np.repeat(first_slot - first_row, lengths) + np.arange(rows)
-    filled = rows == int(tiles.sum()) * height
-    tasks = np.repeat(np.arange(len(lengths)), tiles)
-    owners = None if np.array_equal(tiles, np.ones_like(tiles)) else torch.from_numpy(tasks).to(device)
-    return TileLayout(rows, height, tasks, owners, None if filled else torch.from_numpy(slots).to(device))
+    return TileLayout(rows, height, tasks, owners, torch.from_numpy(slots).to(device))
 
 
 def make_pairs(left: TileLayout, right: TileLayout, device: torch.device) -> TilePairs:
