@@ -1,9 +1,9 @@
 """The cost model's forecast of a step beside the step itself: on 1 rank, and on 2 over links of several bandwidths.
 
-FOMAML of the DLRM with 26 tables and 13 numeric columns, 1,024 samples a rank, one thread a rank, gloo. The rates are
-fitted to a rank that is alone, and a link's bandwidth and latency to AlltoAlls of bare bytes over it, so nothing of the
-forecast has seen a step of two ranks. Shaped links are made by `tc tbf` between two network namespaces, which needs
-root.
+FOMAML of the DLRM with 26 tables and 13 numeric columns, 1,024 samples a rank, one thread a rank, gloo. Before each
+link the rates are fitted to two processes that train beside each other, each by itself (they share one processor, as
+the ranks do), and the link's bandwidth and latency to AlltoAlls of bare bytes over it, so nothing of the forecast has
+seen an exchange. Shaped links are made by `tc tbf` between two network namespaces, which needs root.
 """
 
 import argparse
@@ -40,6 +40,10 @@ LINKS = (Link(200), Link(50))
 WORST_ERROR = Goal(0.25, at_most=True)
 
 
+Phases = Mapping[str, float]
+"""Seconds by phase."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Steps of some ranks.
@@ -54,7 +58,7 @@ class Run:
     work: Work
     network: Network
     seconds: float
-    phases: Mapping[str, float]
+    phases: Phases
 
 
 def step_of(spec: Spec, parts: Components, clock: PhaseClock) -> TrainingStep:
@@ -65,7 +69,7 @@ def step_of(spec: Spec, parts: Components, clock: PhaseClock) -> TrainingStep:
 
 
 def alone(_: Group, dim: int, rows: int) -> list[Measured]:
-    """The work of a rank by itself, at several sizes."""
+    """The work of a rank by itself, at several sizes, the same for all."""
     spec = job("FOMAML", dim, rows)
     parts = build(spec, ALONE)
     batches = [make_batch(SAMPLES, 10 * rows, number, support=SUPPORT) for number in range(4)]
@@ -108,14 +112,14 @@ def _all_to_all(group: Group, numbers: int) -> float:
     return statistics.median(taken)
 
 
-def compare(rates: Rates, runs: Mapping[str, Run]) -> tuple[Table, dict[str, float]]:
+def compare(runs: Mapping[str, Run], forecasts: Mapping[str, Phases]) -> tuple[Table, dict[str, float]]:
     """Forecast and measured milliseconds of a step, and the relative error, by link."""
     shown = Table("link", title=f"A step of {RANKS} ranks")
     for column in ("MB/s of an AlltoAll", "latency, us", "forecast, ms", "measured, ms", "error"):
         shown.add_column(column, justify="right")
     errors = {}
     for name, run in runs.items():
-        expected = sum(forecast(run.work, rates, run.network, RANKS).values())
+        expected = sum(forecasts[name].values())
         errors[f"2 ranks, {name}"] = error = abs(expected / run.seconds - 1)
         cells = (run.network.bytes_per_second / 1e6, run.network.latency * 1e6, expected * 1e3, run.seconds * 1e3)
         shown.add_row(name, *(f"{cell:.1f}" for cell in cells), f"{error:.0%}")
@@ -130,16 +134,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--out", type=Path, help="also write the result as JSON")
     arguments = parser.parse_args(argv)
-    (points,) = run_ranks(1, alone, arguments.dim, arguments.rows)
-    rates = fit_rates([each.work for each in points], [each.seconds for each in points])
+    points, rates = _fitted(arguments)
+    errors = {"1 rank": _error_alone(rates, points[-1])}
     runs = {"loopback": _run(arguments, None)}
+    forecasts = {"loopback": forecast(runs["loopback"].work, rates, runs["loopback"].network, RANKS)}
     for link in LINKS:
+        _, rates = _fitted(arguments)
         with linked(link) as networks:
-            runs[link.name] = _run(arguments, networks)
-    shown, errors = compare(rates, runs)
-    errors = {"1 rank": _error_alone(rates, points[-1]), **errors}
+            runs[link.name] = run = _run(arguments, networks)
+        forecasts[link.name] = forecast(run.work, rates, run.network, RANKS)
+    shown, apart = compare(runs, forecasts)
+    errors |= apart
     Console().print(shown)
-    forecasts = {name: forecast(run.work, rates, run.network, RANKS) for name, run in runs.items()}
     for name, run in runs.items():
         for what, phases in (("forecast", forecasts[name]), ("measured", run.phases)):
             told = ", ".join(f"{phase} {1e3 * seconds:.1f}" for phase, seconds in phases.items())
@@ -149,6 +155,11 @@ def main(argv: list[str]) -> int:
         for name, run in runs.items()
     }
     return publish(arguments.out, errors, figures, dict.fromkeys(errors, WORST_ERROR))
+
+
+def _fitted(arguments: argparse.Namespace) -> tuple[list[Measured], Rates]:
+    points = [each for rank in run_ranks(RANKS, alone, arguments.dim, arguments.rows) for each in rank]
+    return points, fit_rates([each.work for each in points], [each.seconds for each in points])
 
 
 def _run(arguments: argparse.Namespace, networks: tuple[str, str] | None) -> Run:
