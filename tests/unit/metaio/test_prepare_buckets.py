@@ -1,5 +1,6 @@
 """Rows in file order: sorted in parts that fit into memory, however many parts that takes."""
 
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from gmeta_worker.metaio.prepare import buckets
 from gmeta_worker.metaio.prepare.buckets import in_file_order
 
 Row = tuple[int, float | None, int]
+RANKS = st.sampled_from([None, math.nan]) | st.floats(-3, 3, width=16)
 SCHEMA = pa.schema({"position": pa.int64(), "rank": pa.float64(), "tie": pa.uint64(), "payload": pa.list_(pa.int64())})
 
 
@@ -26,13 +28,20 @@ def batches(rows: list[Row], size: int) -> Iterator[pa.RecordBatch]:
         )
 
 
+def rank_key(rank: float | None) -> tuple[int, float]:
+    """Numbers first, then what is no number, then nothing: as the engine orders them."""
+    if rank is None:
+        return 2, 0.0
+    return (1, 0.0) if math.isnan(rank) else (0, rank)
+
+
 def in_order(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row[0], row[1] is None, row[1] or 0.0, row[2]))
+    return sorted(rows, key=lambda row: (row[0], *rank_key(row[1]), row[2]))
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    tasks=st.lists(st.tuples(st.integers(0, 9), st.none() | st.floats(-3, 3, width=16)), min_size=1, max_size=60),
+    tasks=st.lists(st.tuples(st.integers(0, 9), RANKS), min_size=1, max_size=60),
     size=st.integers(1, 20),
     bucket_bytes=st.sampled_from([1, 100, 500, 10_000]),
     most=st.integers(2, 4),

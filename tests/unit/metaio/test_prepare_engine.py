@@ -1,4 +1,4 @@
-"""The engine's own functions."""
+"""The engine's own functions, and the memory that it takes."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 POSITION = "position"
 ORDER = (POSITION, "rank", "tie")
@@ -57,7 +58,7 @@ def in_file_order(
             file.unlink()
 
 
-def _deal(stream: Iterator[pa.RecordBatch], bounds: np.ndarray, folder: Path) -> list[int]:
+def _deal(stream: Iterator[pa.RecordBatch], bounds: NDArray[np.int64], folder: Path) -> list[int]:
     """Write each row to the file of its bucket, and return the rows of each."""
     counts = np.zeros(len(bounds) - 1, np.int64)
     with ExitStack() as files:

@@ -105,6 +105,7 @@ def _build(spec: PrepareSpec, root: Path, sources: list[Source], digest: str, ou
         engine.seal()
         progress.phase("compute labels, order and features", joined.rows)
         build_rows(joined, spec)
+        apart = lists_apart(engine, spec)
         progress.phase("place tasks")
         place_tasks(engine, spec)
         placements = {name: placement(engine, spec, name) for name in split_names(engine, spec)}
@@ -112,8 +113,8 @@ def _build(spec: PrepareSpec, root: Path, sources: list[Source], digest: str, ou
         compute_priors(engine, spec)
         priors = dict(write_priors(engine, spec, out))
         numeric = numeric_cards(engine, spec)
-        vocabularies = dict(write_vocabularies(engine, spec, out))
-        apart, splits = lists_apart(engine, spec), {}
+        vocabularies = dict(write_vocabularies(engine, spec, apart, out))
+        splits = {}
         for name, placed in placements.items():
             progress.phase(f"write {name}", placed.rows)
             splits[name] = write_split(engine, schema, numeric, name, placed, apart, out, progress.advance)

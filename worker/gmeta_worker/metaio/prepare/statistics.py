@@ -14,7 +14,7 @@ from gmeta_worker.metaio.card import NumericCard, VocabularyCard
 from gmeta_worker.metaio.dataset import VOCABULARY_SCHEMA
 from gmeta_worker.metaio.files import write_table
 from gmeta_worker.metaio.prepare.engine import Engine
-from gmeta_worker.metaio.prepare.rows import lists_apart, of_kind
+from gmeta_worker.metaio.prepare.rows import of_kind
 
 
 def numeric_cards(engine: Engine, spec: PrepareSpec) -> dict[str, NumericCard]:
@@ -58,9 +58,11 @@ def vocabulary_of(feature: FeatureSpec) -> str:
     return feature.vocabulary or feature.name
 
 
-def write_vocabularies(engine: Engine, spec: PrepareSpec, out: Path) -> Iterator[tuple[str, VocabularyCard]]:
+def write_vocabularies(
+    engine: Engine, spec: PrepareSpec, apart: Mapping[int, str], out: Path
+) -> Iterator[tuple[str, VocabularyCard]]:
     """Write each vocabulary's distinct train keys and their counts, ascending, and yield its card."""
-    for name, selects in vocabulary_keys(spec, lists_apart(engine, spec)).items():
+    for name, selects in vocabulary_keys(spec, apart).items():
         keys = " UNION ALL ".join(f"SELECT {select} WHERE split = 'train'" for select in selects)
         table = engine.table(
             f"vocabulary {name}", f"SELECT key, count(*) AS count FROM ({keys}) GROUP BY key ORDER BY key"
